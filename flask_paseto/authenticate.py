@@ -1,0 +1,157 @@
+"""The one walk from a request to an identity, cheap steps before dear ones."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, Unpack
+
+from flask import Request
+
+from .claims import (
+    Claims,
+    CurrentClaims,
+    Need,
+    NeedOptions,
+    Place,
+    VerifiedClaims,
+    build_need,
+)
+from .errors import ClaimsRejected, MissingToken, PasetoError, RevokedToken, UserNotFound
+from .identity import Identity, Refusal, RequestRecord, current_record, record_of
+from .locations import find_token
+from .signals import authenticated, refused
+from .state import State, current_state
+
+_log = logging.getLogger("flask_paseto")
+
+
+def authenticate(request: Request, need: Need, state: State) -> Identity | None:
+    """Return who is there, and bind it to the request.
+
+    None: no token came, and the need is optional.
+
+    Raises:
+        PasetoError: The request is refused; what its answer must carry is noted.
+    """
+    record = record_of(request, state.app)
+    try:
+        identity = _identify(request, need, state, record)
+    except PasetoError as refusal:
+        note_refusal(record, refusal, state)
+        raise
+    record.identity = identity
+    record.met = need
+    if identity is not None and authenticated.receivers:
+        authenticated.send(
+            state.app,
+            place=identity.place.value,
+            token_type=identity.claims.token_type,
+        )
+    return identity
+
+
+def _identify(
+    request: Request, need: Need, state: State, record: RequestRecord
+) -> Identity | None:
+    found = find_token(request, need, state.config)
+    if found is None:
+        if need.optional:
+            return None
+        raise MissingToken
+    if found.place is Place.QUERY:
+        record.from_query = True
+    claims = verify(found.token, need, state)
+    return Identity(claims, found.place, _load_user(claims, state))
+
+
+def verify(token: str, need: Need, state: State) -> VerifiedClaims:
+    """Return the claims of a token that meets a need in every respect.
+
+    Raises:
+        PasetoError: It does not; the order of the checks is fixed, and nothing but
+            the seal is looked at before the seal held.
+    """
+    assertion = need.implicit_assertion
+    if assertion is None:
+        assertion = state.assertion()
+    now = state.clock()
+    claims = state.policy.check(state.codec.open(token, assertion), need, now)
+    if need.check_revoked:
+        _check_revoked(claims, state)
+    need.check_strength(claims, now)
+    return _check_custom(claims, state)
+
+
+def _check_revoked(claims: CurrentClaims, state: State) -> None:
+    loader = state.callbacks.token_in_denylist
+    if loader is None:
+        return
+    types = state.config.revocation_checks
+    if types is not None and claims.token_type not in types:
+        return
+    revoked = state.call(loader, claims)
+    if not isinstance(revoked, bool):
+        _log.error("token_in_denylist_loader must give True or False: token refused")
+    if revoked is not False:
+        raise RevokedToken
+
+
+def _check_custom(claims: CurrentClaims, state: State) -> VerifiedClaims:
+    loader = state.callbacks.claims_verification
+    if loader is not None:
+        accepted = state.call(loader, claims)
+        if not isinstance(accepted, bool):
+            _log.error("claims_verification_loader must give True or False: refused")
+        if accepted is not True:
+            raise ClaimsRejected
+    return VerifiedClaims(claims)
+
+
+def _load_user(claims: VerifiedClaims, state: State) -> Any:
+    loader = state.callbacks.user_lookup
+    if loader is None:
+        return None
+    user = state.call(loader, claims)
+    if user is None:
+        raise UserNotFound
+    return user
+
+
+def note_refusal(record: RequestRecord, refusal: PasetoError, state: State) -> None:
+    """Note what the answer must carry, and tell whoever listens; once a refusal."""
+    if refusal.noted:
+        return
+    refusal.noted = True
+    record.refusal = Refusal(
+        refusal.status_code,
+        refusal.challenge(state.config.realm),
+        refusal.retry_after,
+    )
+    if refused.receivers:
+        refused.send(
+            state.app,
+            error_code=refusal.error_code,
+            status_code=refusal.status_code,
+        )
+
+
+def decode_token(token: str, **options: Unpack[NeedOptions]) -> Claims:
+    """Return the claims of a token after full verification, anywhere in the app.
+
+    It takes the options of a guard; without ``type=`` an access token is asked for.
+    The user is not looked up, and nothing is bound to the request.
+
+    Raises:
+        PasetoError: The token is refused, as a guard would.
+        TypeError, ValueError: An option is unknown or wrong.
+    """
+    state = current_state()
+    try:
+        if not isinstance(token, str) or not token:
+            raise MissingToken
+        return verify(token, build_need(**options), state)
+    except PasetoError as refusal:
+        record = current_record()
+        if record is not None:
+            note_refusal(record, refusal, state)
+        raise

@@ -1,0 +1,319 @@
+"""The settings ``PASETO_*``: read once, every fault listed in one message."""
+
+from __future__ import annotations
+
+import difflib
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Literal
+
+from .claims import Place, as_places
+from .errors import ConfigurationError
+from .keys import KEY_SETTINGS, KeyRing, read_ring
+from .options import (
+    as_duration,
+    as_flag,
+    as_names,
+    as_scheme,
+    as_text,
+    as_type,
+    header_key,
+)
+
+PREFIX = "PASETO_"
+LONGEST_LEEWAY = timedelta(minutes=5)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """The settings of one app, checked; the keys are not here but in the ring."""
+
+    access_token_expires: timedelta
+    refresh_token_expires: timedelta
+    other_token_expires: timedelta
+    max_token_lifetime: timedelta
+    allow_non_expiring: bool
+    issuer: str | None
+    audience: tuple[str, ...]
+    accepted_issuers: frozenset[str]
+    accepted_audiences: frozenset[str]
+    leeway: timedelta
+    token_locations: tuple[Place, ...]
+    header: str
+    header_type: str
+    json_key: str
+    refresh_json_key: str
+    form_key: str
+    refresh_form_key: str
+    query_key: str
+    revocation_checks: frozenset[str] | None
+    verified_cache_size: int
+    max_token_length: int
+    accept_missing_kid: bool
+    realm: str
+
+
+def _as_leeway(value: timedelta | int, name: str) -> timedelta:
+    if value in (0, timedelta(0)) and not isinstance(value, bool):
+        return timedelta(0)
+    leeway = as_duration(value, name)
+    if leeway > LONGEST_LEEWAY:
+        raise ValueError(f"{name} must be 5 minutes at most")
+    return leeway
+
+
+def _as_checks(value: Any, name: str) -> frozenset[str] | None:
+    """Return the token types to check, None for all of them."""
+    if value == "all":
+        return None
+    return frozenset(as_type(item, name) for item in as_names(value, name))
+
+
+def _as_set(value: Any, name: str) -> frozenset[str]:
+    return frozenset(as_names(value, name))
+
+
+def _as_version(value: int, name: str) -> int:
+    if value not in (3, 4) or isinstance(value, bool):
+        raise ValueError(f"{name} must be 4 or 3")
+    return value
+
+
+def _as_purpose(value: str, name: str) -> str:
+    if value not in ("local", "public"):
+        raise ValueError(f"{name} must be 'local' or 'public'")
+    return value
+
+
+def _as_count(least: int) -> Callable[[Any, str], int]:
+    def read(value: Any, name: str) -> int:
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise TypeError(f"{name} must be a whole number")
+        if value < least:
+            raise ValueError(f"{name} must be {least} or more")
+        return value
+
+    return read
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One setting: how it is read, and what the reference says of it."""
+
+    name: str
+    read: Callable[[Any, str], Any]
+    default: Any
+    says: str
+
+
+SETTINGS = (
+    Setting(
+        "VERSION",
+        _as_version,
+        4,
+        "The PASETO version of keys that do not tell theirs: derived and raw ones.",
+    ),
+    Setting(
+        "PURPOSE",
+        _as_purpose,
+        None,
+        "Which key issues where both a secret and a private key are set: `'local'` "
+        "or `'public'`. Inferred with one of them.",
+    ),
+    Setting(
+        "ACCEPT_MISSING_KID",
+        as_flag,
+        False,
+        "Try tokens without a key id with every key of their version and purpose: "
+        "for tokens of other issuers.",
+    ),
+    Setting(
+        "ACCESS_TOKEN_EXPIRES",
+        as_duration,
+        timedelta(minutes=15),
+        "How long an access token lasts: a `timedelta` or seconds.",
+    ),
+    Setting(
+        "REFRESH_TOKEN_EXPIRES",
+        as_duration,
+        timedelta(days=30),
+        "How long a refresh token lasts.",
+    ),
+    Setting(
+        "OTHER_TOKEN_EXPIRES",
+        as_duration,
+        timedelta(hours=1),
+        "How long a token of a type of your own lasts.",
+    ),
+    Setting(
+        "MAX_TOKEN_LIFETIME",
+        as_duration,
+        timedelta(days=90),
+        "The longest lifetime that anything may ask for.",
+    ),
+    Setting(
+        "ALLOW_NON_EXPIRING",
+        as_flag,
+        False,
+        "Issue and accept tokens that never expire (`expires_in=NEVER`).",
+    ),
+    Setting("ISSUER", as_text, None, "The `iss` of what is issued."),
+    Setting(
+        "AUDIENCE",
+        as_names,
+        (),
+        "The `aud` of what is issued: a text or several.",
+    ),
+    Setting(
+        "ACCEPTED_ISSUERS",
+        _as_set,
+        None,
+        "The `iss` a token must have, one of them. Default: `PASETO_ISSUER`; without "
+        "that, any or none.",
+    ),
+    Setting(
+        "ACCEPTED_AUDIENCES",
+        _as_set,
+        None,
+        "The audiences that this app is; a token must name one of them. Default: "
+        "`PASETO_AUDIENCE`; without that, only tokens without `aud` pass.",
+    ),
+    Setting(
+        "LEEWAY",
+        _as_leeway,
+        timedelta(seconds=10),
+        "What clocks may differ, for `exp`, `nbf` and `iat`; 5 minutes at most.",
+    ),
+    Setting(
+        "TOKEN_LOCATIONS",
+        as_places,
+        ("headers",),
+        "The places to look for a token, in this order: `'headers'`, `'json'`, "
+        "`'form'`, `'query'`.",
+    ),
+    Setting(
+        "HEADER_NAME", header_key, "Authorization", "The header that holds the token."
+    ),
+    Setting(
+        "HEADER_TYPE",
+        as_scheme,
+        "Bearer",
+        "The scheme in that header; empty for a header that holds the bare token.",
+    ),
+    Setting("JSON_KEY", as_text, "access_token", "The key in a JSON body."),
+    Setting(
+        "REFRESH_JSON_KEY",
+        as_text,
+        "refresh_token",
+        "The key in a JSON body where only a refresh token is taken.",
+    ),
+    Setting("FORM_KEY", as_text, "access_token", "The field of a form."),
+    Setting(
+        "REFRESH_FORM_KEY",
+        as_text,
+        "refresh_token",
+        "The field of a form where only a refresh token is taken.",
+    ),
+    Setting("QUERY_KEY", as_text, "access_token", "The parameter of the query."),
+    Setting(
+        "REVOCATION_CHECKS",
+        _as_checks,
+        "all",
+        "The token types that `token_in_denylist_loader` is asked about: `'all'` or "
+        "a list.",
+    ),
+    Setting(
+        "VERIFIED_CACHE_SIZE",
+        _as_count(0),
+        0,
+        "How many tokens whose seal was checked are kept in memory; time, revocation "
+        "and need are checked every time. 0: none.",
+    ),
+    Setting(
+        "MAX_TOKEN_LENGTH",
+        _as_count(256),
+        8192,
+        "The longest token that is looked at, in characters.",
+    ),
+    Setting("REALM", as_text, None, "The realm of challenges. Default: the app's name."),
+)
+
+# Of the design, but not in this version: ignoring one could mean a wrong yes.
+_LATER = (
+    "KEYRING",
+    "KEYSET_URL",
+    "STORE",
+    "REVOCATION_SYNC_INTERVAL",
+    "ROTATION_GRACE",
+    "SESSION_",
+    "COOKIE_",
+    "CSRF_",
+)
+
+
+def read_config(settings: Mapping[str, Any], realm: str) -> tuple[Config, KeyRing]:
+    """Return the settings and the keys of an app.
+
+    Args:
+        settings: What ``app.config`` holds.
+        realm: The realm when the settings name none.
+
+    Raises:
+        ConfigurationError: All that is wrong, in one message.
+    """
+    faults = _faults_of_names(settings)
+    values = {s.name.lower(): _read(s, settings, faults) for s in SETTINGS}
+    purpose, version = values.pop("purpose"), values.pop("version")
+    ring = read_ring(settings, faults, version=version or 4, purpose=purpose)
+    if not faults:
+        _check_lifetimes(values, faults)
+    if faults:
+        listed = "\n".join(f"- {fault}" for fault in faults)
+        raise ConfigurationError(f"flask_paseto cannot start:\n{listed}")
+    values["header"] = values.pop("header_name")
+    values["realm"] = values["realm"] or realm
+    if values["accepted_issuers"] is None:
+        values["accepted_issuers"] = frozenset(filter(None, [values["issuer"]]))
+    if values["accepted_audiences"] is None:
+        values["accepted_audiences"] = frozenset(values["audience"])
+    return Config(**values), ring
+
+
+def _read(setting: Setting, settings: Mapping[str, Any], faults: list[str]) -> Any:
+    name = PREFIX + setting.name
+    value = settings.get(name, setting.default)
+    if value is setting.default and value in (None, ()):
+        return value
+    try:
+        return setting.read(value, name)
+    except (TypeError, ValueError) as fault:
+        faults.append(str(fault))
+        return None
+
+
+def _check_lifetimes(values: Mapping[str, Any], faults: list[str]) -> None:
+    for kind in ("access", "refresh", "other"):
+        if values[f"{kind}_token_expires"] > values["max_token_lifetime"]:
+            faults.append(
+                f"PASETO_{kind.upper()}_TOKEN_EXPIRES is longer than "
+                "PASETO_MAX_TOKEN_LIFETIME"
+            )
+
+
+def _faults_of_names(settings: Mapping[str, Any]) -> list[str]:
+    """Warn of settings that nobody reads, and refuse those that are to come."""
+    known = [PREFIX + setting.name for setting in SETTINGS]
+    known += [PREFIX + name + end for name in KEY_SETTINGS for end in ("", "_FILE")]
+    faults = []
+    for name in settings:
+        if not name.startswith(PREFIX) or name in known:
+            continue
+        if name.removeprefix(PREFIX).startswith(_LATER):
+            faults.append(f"{name} is not supported by this version")
+            continue
+        close = difflib.get_close_matches(name, known, n=1)
+        hint = f"; did you mean {close[0]}?" if close else ""
+        warnings.warn(f"{name} is not a setting of flask_paseto{hint}", stacklevel=5)
+    return faults

@@ -1,0 +1,184 @@
+"""Guards on views."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from inspect import iscoroutinefunction
+from typing import Any, Final, ParamSpec, TypeVar, Unpack, overload
+
+from flask import Request, current_app
+from flask.typing import ResponseReturnValue
+
+from .authenticate import authenticate, note_refusal
+from .claims import REFRESH, Need, NeedOptions, build_need
+from .errors import ConfigurationError, PasetoError
+from .identity import Identity, record_of, served_app, served_request
+from .state import current_state
+
+P = ParamSpec("P")
+R = TypeVar("R")
+View = Callable[P, R]
+
+NEED = "_paseto_need"  # on a guarded view: what it asks for; on a public one: PUBLIC
+GUARD = "_paseto_guard"  # on a view that was wrapped: the guarded one
+PUBLIC: Final = Need(optional=True)
+
+
+@overload
+def paseto_required(view: View[P, R], /) -> View[P, R]: ...
+
+
+@overload
+def paseto_required(
+    view: None = None, /, **options: Unpack[NeedOptions]
+) -> Callable[[View[P, R]], View[P, R]]: ...
+
+
+def paseto_required(
+    view: Callable[..., Any] | None = None, /, **options: Unpack[NeedOptions]
+) -> Any:
+    """Guard a view: only a request with a token that meets the options reaches it.
+
+    Use it bare, called, or called with options, **under** the route decorator; for
+    class-based views in ``decorators = [paseto_required]``.
+
+    Raises:
+        TypeError, ValueError: An option is unknown or wrong, or it decorates a class.
+    """
+    return _guarded(view, build_need(**options))
+
+
+@overload
+def refresh_token_required(view: View[P, R], /) -> View[P, R]: ...
+
+
+@overload
+def refresh_token_required(
+    view: None = None, /, **options: Unpack[NeedOptions]
+) -> Callable[[View[P, R]], View[P, R]]: ...
+
+
+def refresh_token_required(
+    view: Callable[..., Any] | None = None, /, **options: Unpack[NeedOptions]
+) -> Any:
+    """Guard a view that takes a refresh token and no other.
+
+    The options are those of :func:`paseto_required` but ``type``.
+
+    Raises:
+        TypeError, ValueError: An option is unknown or wrong, or it decorates a class.
+    """
+    if "type" in options:
+        raise TypeError("refresh_token_required has no option type")
+    return _guarded(view, build_need(**options, type=REFRESH))
+
+
+def public(view: View[P, R]) -> View[P, R]:
+    """Leave a view open where :meth:`PasetoManager.protect` guards all around it.
+
+    Returns the same view; put it under the route decorator.
+    """
+    setattr(view, NEED, PUBLIC)
+    return view
+
+
+def verify_paseto_in_request(**options: Unpack[NeedOptions]) -> Identity | None:
+    """Return who is there, as a guard with these options would, and bind it.
+
+    None after an anonymous pass (``optional=True``). Call it inside a request.
+
+    Raises:
+        PasetoError: The request is refused.
+        TypeError, ValueError: An option is unknown or wrong.
+    """
+    return authenticate(served_request(), build_need(**options), current_state())
+
+
+def _guarded(view: Callable[..., Any] | None, need: Need) -> Any:
+    if view is None:
+        return lambda view: _guard(view, need)
+    return _guard(view, need)
+
+
+def _guard(view: Callable[..., Any], need: Need) -> Callable[..., Any]:
+    if isinstance(view, type):
+        raise TypeError(
+            f"a guard cannot decorate the class {view.__name__}: write "
+            "decorators = [paseto_required] in its body"
+        )
+    if not callable(view):
+        raise TypeError("a guard decorates a view; its options are keywords")
+    is_async = iscoroutinefunction(view)
+
+    @wraps(view)
+    def guarded(*args: Any, **kwargs: Any) -> Any:
+        request = served_request()
+        if request.method == "OPTIONS" and is_preflight(request):
+            return answer_options()
+        check(request, need)
+        try:
+            if is_async:
+                return current_app.ensure_sync(view)(*args, **kwargs)
+            return view(*args, **kwargs)
+        except PasetoError as refusal:
+            # Raised by the view itself; its answer needs the challenge as well.
+            note_refusal(record_of(request, served_app()), refusal, current_state())
+            raise
+
+    setattr(guarded, NEED, need)
+    guarded.__dict__.pop(GUARD, None)  # a mark of the view, which wraps() copied
+    _mark_wrapped(view, guarded)
+    return guarded
+
+
+def check(request: Request, need: Need) -> None:
+    """Take the walk for this need, unless this request has just taken it."""
+    if record_of(request, served_app()).met is not need:
+        authenticate(request, need, current_state())
+
+
+def is_preflight(request: Request) -> bool:
+    """Tell whether a browser asks for leave to send the real request (CORS)."""
+    return (
+        "Origin" in request.headers
+        and "Access-Control-Request-Method" in request.headers
+    )
+
+
+def answer_options() -> ResponseReturnValue:
+    """Return Flask's own answer to OPTIONS; no view runs."""
+    return current_app.make_default_options_response()
+
+
+def _mark_wrapped(view: Callable[..., Any], guarded: Callable[..., Any]) -> None:
+    try:
+        setattr(view, GUARD, guarded)
+    except AttributeError:
+        # A bound method or a builtin takes no mark, and no route decorator either
+        # hands one back, which is the mistake the mark is there to find.
+        return
+
+
+def check_routes(views: dict[str, Callable[..., Any]]) -> None:
+    """Refuse to serve views whose guard stands above the route decorator.
+
+    Such a route holds the bare view, and the guard is nowhere.
+
+    Raises:
+        ConfigurationError: It names the endpoints.
+    """
+    served = set(map(id, views.values()))
+    bare = sorted(
+        endpoint
+        for endpoint, view in views.items()
+        if GUARD in getattr(view, "__dict__", {})
+        and getattr(view, NEED, None) is not PUBLIC
+        and id(view.__dict__[GUARD]) not in served
+    )
+    if bare:
+        raise ConfigurationError(
+            f"the guard of {', '.join(bare)} stands above the route decorator, so the "
+            "route is open: put @paseto_required under @app.route (or, if it is to be "
+            "open, mark the view with @public)"
+        )

@@ -1,0 +1,262 @@
+"""Every refusal: its status, its code for programs, its challenge for clients.
+
+::
+
+    PasetoError                          an HTTPException; the body is JSON
+    ├── InvalidRequest                   400  invalid_request
+    ├── MissingToken                     401  token_missing
+    ├── InvalidToken                     401  token_invalid
+    ├── ExpiredToken                     401  token_expired
+    ├── TokenNotYetValid                 401  token_not_yet_valid
+    ├── InvalidClaims                    401  claims_invalid
+    ├── WrongTokenType                   401  wrong_token_type
+    │   ├── AccessTokenRequired          401  access_token_required
+    │   └── RefreshTokenRequired         401  refresh_token_required
+    ├── RevokedToken                     401  token_revoked
+    ├── FreshTokenRequired               401  fresh_token_required
+    ├── ReauthenticationRequired         401  reauthentication_required
+    ├── UserNotFound                     401  user_not_found
+    ├── InsufficientScope                403  insufficient_scope
+    ├── ClaimsRejected                   403  claims_rejected
+    └── StoreUnavailable                 503  store_unavailable
+
+    ConfigurationError                   a RuntimeError: the set-up is wrong
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from datetime import timedelta
+from typing import ClassVar
+
+from werkzeug.exceptions import (
+    BadRequest,
+    Forbidden,
+    HTTPException,
+    ServiceUnavailable,
+    Unauthorized,
+)
+from werkzeug.wrappers import Response
+
+_OUTSIDE_QUOTED_STRING = re.compile(r"[^\x20-\x21\x23-\x5b\x5d-\x7e]")
+
+
+class ConfigurationError(RuntimeError):
+    """Say that the set-up is wrong; the message names the setting and the way out."""
+
+
+class PasetoError(HTTPException):
+    """A refusal; catch it with ``app.errorhandler(PasetoError)``.
+
+    It is never raised itself, only its subclasses are. Each is also werkzeug's
+    exception of the same status, so ``errorhandler(401)`` catches it too.
+
+    Attributes:
+        error_code: The reason for programs, stable across versions.
+        challenge_error: The ``error`` of the challenge (RFC 6750 section 3.1),
+            None where the challenge has none.
+        message: The reason for people; no token, key or claim is in it.
+    """
+
+    error_code: ClassVar[str] = "unauthorized"
+    challenge_error: ClassVar[str | None] = None
+    retry_after: ClassVar[int | None] = None
+    description = "The request was refused."
+    noted = False  # whether the request it was raised in knows of it
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message)
+        self.message: str = self.description or ""
+        self.data = {"error": self.error_code, "message": self.message}
+        # Prebuilt, because the REST extensions write bodies of their own otherwise.
+        self.response = Response(
+            json.dumps(self.data), self.code, mimetype="application/json"
+        )
+        if self.retry_after is not None:
+            self.response.headers["Retry-After"] = str(self.retry_after)
+
+    @property
+    def status_code(self) -> int:
+        """Return the HTTP status of the answer."""
+        return self.code or 500
+
+    def challenge(self, realm: str) -> str | None:
+        """Return the value of ``WWW-Authenticate``, or None where none is due.
+
+        A 401 always has one (RFC 9110 section 15.5.2); it names an error only when
+        a token came (RFC 6750 section 3.1). Characters that RFC 6750 section 3 does
+        not allow are replaced.
+        """
+        if self.challenge_error is None and self.code != 401:
+            return None
+        params = {"realm": realm}
+        if self.challenge_error is not None:
+            params["error"] = self.challenge_error
+            params["error_description"] = self.message
+            params.update(self.challenge_params())
+        return "Bearer " + ", ".join(f'{k}="{_quotable(v)}"' for k, v in params.items())
+
+    def challenge_params(self) -> dict[str, str]:
+        """Return what this refusal adds to its challenge."""
+        return {}
+
+
+def _quotable(text: str) -> str:
+    return _OUTSIDE_QUOTED_STRING.sub("?", text)
+
+
+class InvalidRequest(PasetoError, BadRequest):
+    """Two tokens in one place, or a header or body that breaks its own syntax."""
+
+    error_code = "invalid_request"
+    challenge_error = "invalid_request"
+    description = "The request must carry exactly one well-formed token."
+
+
+class MissingToken(PasetoError, Unauthorized):
+    """No token where the view looks for one."""
+
+    error_code = "token_missing"
+    description = "A token is required."
+
+
+class InvalidToken(PasetoError, Unauthorized):
+    """Wrong length, form, key or seal: one answer for all, so that it tells nothing."""
+
+    error_code = "token_invalid"
+    challenge_error = "invalid_token"
+    description = "The token is not valid."
+
+
+class ExpiredToken(PasetoError, Unauthorized):
+    """The time of ``exp`` has come."""
+
+    error_code = "token_expired"
+    challenge_error = "invalid_token"
+    description = "The token has expired."
+
+
+class TokenNotYetValid(PasetoError, Unauthorized):
+    """The time of ``nbf`` or ``iat`` has not come."""
+
+    error_code = "token_not_yet_valid"
+    challenge_error = "invalid_token"
+    description = "The token is not valid yet."
+
+
+class InvalidClaims(PasetoError, Unauthorized):
+    """Wrong issuer or audience, or a claim that is missing or ill-typed."""
+
+    error_code = "claims_invalid"
+    challenge_error = "invalid_token"
+    description = "The claims of the token are not accepted here."
+
+
+class WrongTokenType(PasetoError, Unauthorized):
+    """A token of a type that the view does not take."""
+
+    error_code = "wrong_token_type"
+    challenge_error = "invalid_token"
+    description = "A token of another type is required."
+
+
+class AccessTokenRequired(WrongTokenType):
+    """Another token came where only an access token is taken."""
+
+    error_code = "access_token_required"
+    description = "An access token is required."
+
+
+class RefreshTokenRequired(WrongTokenType):
+    """Another token came where only a refresh token is taken."""
+
+    error_code = "refresh_token_required"
+    description = "A refresh token is required."
+
+
+class RevokedToken(PasetoError, Unauthorized):
+    """The token was revoked."""
+
+    error_code = "token_revoked"
+    challenge_error = "invalid_token"
+    description = "The token has been revoked."
+
+
+class FreshTokenRequired(PasetoError, Unauthorized):
+    """The token was not issued by a login (RFC 9470 section 3)."""
+
+    error_code = "fresh_token_required"
+    challenge_error = "insufficient_user_authentication"
+    description = "A fresh token is required: log in again."
+
+
+class ReauthenticationRequired(PasetoError, Unauthorized):
+    """The login behind the token is too old (RFC 9470 section 3).
+
+    Args:
+        max_age: The oldest login that would have passed; whole seconds of it go
+            into the challenge.
+    """
+
+    error_code = "reauthentication_required"
+    challenge_error = "insufficient_user_authentication"
+    description = "The login is too old: log in again."
+
+    def __init__(
+        self, message: str | None = None, *, max_age: timedelta | None = None
+    ) -> None:
+        super().__init__(message)
+        self.max_age = max_age
+
+    def challenge_params(self) -> dict[str, str]:
+        """Return ``max_age`` in seconds."""
+        if self.max_age is None:
+            return {}
+        return {"max_age": str(int(self.max_age.total_seconds()))}
+
+
+class UserNotFound(PasetoError, Unauthorized):
+    """The user of the token is not there any more."""
+
+    error_code = "user_not_found"
+    challenge_error = "invalid_token"
+    description = "The user of the token does not exist."
+
+
+class InsufficientScope(PasetoError, Forbidden):
+    """The token lacks a scope that the view asks for (RFC 6750 section 3.1).
+
+    Args:
+        scopes: The scopes that are needed; they go into the challenge.
+    """
+
+    error_code = "insufficient_scope"
+    challenge_error = "insufficient_scope"
+    description = "The token does not have the scopes that are required."
+
+    def __init__(
+        self, message: str | None = None, *, scopes: Iterable[str] = ()
+    ) -> None:
+        super().__init__(message)
+        self.scopes = tuple(scopes)
+
+    def challenge_params(self) -> dict[str, str]:
+        """Return the ``scope`` that is needed."""
+        return {"scope": " ".join(self.scopes)} if self.scopes else {}
+
+
+class ClaimsRejected(PasetoError, Forbidden):
+    """``claims_verification_loader`` said no."""
+
+    error_code = "claims_rejected"
+    description = "The claims of the token were rejected."
+
+
+class StoreUnavailable(PasetoError, ServiceUnavailable):
+    """It cannot be told now whether the token was revoked: come back in a second."""
+
+    error_code = "store_unavailable"
+    retry_after = 1
+    description = "The token could not be checked: try again."

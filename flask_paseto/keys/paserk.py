@@ -1,0 +1,146 @@
+"""Keys as text: PASERK and PEM, each in its one strict spelling."""
+
+from __future__ import annotations
+
+import re
+from base64 import urlsafe_b64encode
+from binascii import Error as Base64Error
+from binascii import a2b_base64
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ec import (
+    SECP384R1,
+    EllipticCurvePrivateKey,
+    EllipticCurvePublicKey,
+    derive_private_key,
+)
+from cryptography.hazmat.primitives.asymmetric.ed25519 import (
+    Ed25519PrivateKey,
+    Ed25519PublicKey,
+)
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    PublicFormat,
+    load_pem_private_key,
+    load_pem_public_key,
+)
+from pyseto import Key, KeyInterface
+
+_PASERK = re.compile(r"k([34])\.(local|secret|public)\.([A-Za-z0-9_-]+)")
+_LENGTHS = {
+    ("3", "local"): 32,
+    ("4", "local"): 32,
+    ("3", "secret"): 48,
+    ("4", "secret"): 64,
+    ("3", "public"): 49,
+    ("4", "public"): 32,
+}
+
+
+def parse_paserk(text: str, kind: str) -> KeyInterface:
+    """Return the key that a PASERK of this kind holds, version 3 or 4.
+
+    Args:
+        kind: `local`, `secret` or `public`.
+
+    Raises:
+        ValueError: It is not exactly that; no part of it is in the message.
+    """
+    match = _PASERK.fullmatch(text)
+    if match is None:
+        raise ValueError(f"is not a k4.{kind} or k3.{kind} PASERK")
+    version, found, data = match.groups()
+    if found != kind:
+        raise ValueError(f"is a k{version}.{found} PASERK where k{version}.{kind} goes")
+    raw = _decode(data)
+    if len(raw) != _LENGTHS[version, kind]:
+        raise ValueError(f"is a damaged k{version}.{kind} PASERK: wrong length")
+    _check_halves(version, kind, raw)
+    try:
+        return Key.from_paserk(text)
+    except Exception:
+        raise ValueError(f"is a damaged k{version}.{kind} PASERK") from None
+
+
+def decode_paserk(text: str) -> bytes:
+    """Return the bytes in a PASERK that was parsed before."""
+    return _decode(text.rpartition(".")[2])
+
+
+def _decode(data: str) -> bytes:
+    """Decode base64url, canonical only: no padding, no bit set that is not used."""
+    try:
+        raw = a2b_base64(data.translate({45: 43, 95: 47}) + "=" * (-len(data) % 4))
+    except Base64Error:
+        raise ValueError("is a damaged PASERK: not base64url") from None
+    if urlsafe_b64encode(raw).rstrip(b"=") != data.encode():
+        raise ValueError("is a damaged PASERK: not canonical base64url")
+    return raw
+
+
+def _check_halves(version: str, kind: str, raw: bytes) -> None:
+    """Refuse a k4.secret whose public half belongs to another seed."""
+    if (version, kind) != ("4", "secret"):
+        return
+    public = Ed25519PrivateKey.from_private_bytes(raw[:32]).public_key()
+    if public.public_bytes_raw() != raw[32:]:
+        raise ValueError("is a damaged k4.secret PASERK: its halves do not match")
+
+
+def parse_pem(text: str, kind: str) -> KeyInterface:
+    """Return the key of a PEM: Ed25519 gives version 4, P-384 version 3.
+
+    Args:
+        kind: `secret` or `public`.
+
+    Raises:
+        ValueError: It is not that; no part of it is in the message.
+    """
+    if kind == "public":
+        return parse_paserk(_public_paserk(text), "public")
+    return parse_paserk(_secret_paserk(text), "secret")
+
+
+def _secret_paserk(text: str) -> str:
+    try:
+        key = load_pem_private_key(text.encode(), password=None)
+    except TypeError:
+        raise ValueError("is a PEM that needs a password") from None
+    except (ValueError, UnsupportedAlgorithm):
+        raise ValueError("is not a PEM of a private key") from None
+    if isinstance(key, Ed25519PrivateKey):
+        raw = key.private_bytes_raw() + key.public_key().public_bytes_raw()
+        return "k4.secret." + _encode(raw)
+    if isinstance(key, EllipticCurvePrivateKey) and isinstance(key.curve, SECP384R1):
+        scalar = key.private_numbers().private_value
+        return "k3.secret." + _encode(scalar.to_bytes(48, "big"))
+    raise ValueError("is a PEM of another algorithm: Ed25519 or P-384 is needed")
+
+
+def _public_paserk(text: str) -> str:
+    try:
+        key = load_pem_public_key(text.encode())
+    except (ValueError, UnsupportedAlgorithm):
+        raise ValueError("is not a PEM of a public key") from None
+    if isinstance(key, Ed25519PublicKey):
+        return "k4.public." + _encode(key.public_bytes_raw())
+    if isinstance(key, EllipticCurvePublicKey) and isinstance(key.curve, SECP384R1):
+        return "k3.public." + _encode(_point(key))
+    raise ValueError("is a PEM of another algorithm: Ed25519 or P-384 is needed")
+
+
+def _point(key: EllipticCurvePublicKey) -> bytes:
+    return key.public_bytes(Encoding.X962, PublicFormat.CompressedPoint)
+
+
+def _encode(raw: bytes) -> str:
+    return urlsafe_b64encode(raw).rstrip(b"=").decode()
+
+
+def public_half(key: KeyInterface) -> KeyInterface:
+    """Return the public key that belongs to a private one."""
+    raw = decode_paserk(key.to_paserk())
+    if key.version == 4:
+        return Key.from_paserk("k4.public." + _encode(raw[32:]))
+    private = derive_private_key(int.from_bytes(raw, "big"), SECP384R1())
+    return Key.from_paserk("k3.public." + _encode(_point(private.public_key())))

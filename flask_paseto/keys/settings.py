@@ -1,0 +1,168 @@
+"""The key settings: from ``PASETO_SECRET_KEY`` and its like to the ring."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from .material import (
+    derive_local_key,
+    read_local_key,
+    read_private_key,
+    read_public_key,
+)
+from .ring import KeyRing, Purpose, RingKey
+
+PREFIX = "PASETO_"
+KEY_SETTINGS = {
+    "SECRET_KEY": "The key of `local` tokens: a `k4.local` or `k3.local` PASERK, 32 "
+    "`bytes`, or a text of 32 characters or more, from which the key is derived "
+    "(HKDF-SHA256).",
+    "SECRET_KEY_FALLBACKS": "A list of former `PASETO_SECRET_KEY`s: accepted, they "
+    "issue nothing.",
+    "PRIVATE_KEY": "The key that signs `public` tokens: a `k4.secret` or `k3.secret` "
+    "PASERK, or a PEM of Ed25519 or P-384.",
+    "PUBLIC_KEY": "The key that verifies `public` tokens: a `k4.public` or `k3.public` "
+    "PASERK or a PEM. Beside `PASETO_PRIVATE_KEY` it must be its other half.",
+    "PUBLIC_KEYS": "A list of public keys, all of them accepted.",
+}
+_LISTS = ("SECRET_KEY_FALLBACKS", "PUBLIC_KEYS")
+_KEYGEN = "make one with: flask paseto keygen"
+
+
+def read_ring(
+    settings: Mapping[str, Any],
+    faults: list[str],
+    *,
+    version: int = 4,
+    purpose: Purpose | None = None,
+    manager: str = "default",
+) -> KeyRing:
+    """Return the ring of these settings; what is wrong with them goes into faults.
+
+    Flask's `SECRET_KEY` and its fallbacks serve, derived, when there is no key
+    setting at all.
+    """
+    reader = _Reader(settings, faults, version, manager)
+    names = [name for name in KEY_SETTINGS if reader.has(name)]
+    if not names:
+        return reader.flask_ring()
+    keys = {name: reader.read(name) for name in names}
+    secret, private = keys.get("SECRET_KEY", []), keys.get("PRIVATE_KEY", [])
+    public = keys.get("PUBLIC_KEY", [])
+    if faults:
+        return KeyRing.of()
+    if "SECRET_KEY_FALLBACKS" in keys and not secret:
+        faults.append("PASETO_SECRET_KEY_FALLBACKS is set without PASETO_SECRET_KEY")
+    if secret and private and purpose is None:
+        faults.append(
+            "PASETO_PURPOSE must say 'local' or 'public': PASETO_SECRET_KEY and "
+            "PASETO_PRIVATE_KEY are both set, and one of them issues"
+        )
+    if purpose and (secret or private) and not (private, secret)[purpose == "local"]:
+        name = "SECRET_KEY" if purpose == "local" else "PRIVATE_KEY"
+        faults.append(f"PASETO_PURPOSE is {purpose!r}, which needs PASETO_{name}")
+    if private and public and private[0].key_id != public[0].key_id:
+        faults.append(
+            "PASETO_PUBLIC_KEY does not belong to PASETO_PRIVATE_KEY; keys of others "
+            "go into PASETO_PUBLIC_KEYS"
+        )
+    accepted = [key for name in keys for key in keys[name] if not key.private]
+    fallbacks = keys.get("SECRET_KEY_FALLBACKS", [])
+    issuing = [*secret, *private]
+    return KeyRing.of(issuing, [*accepted, *fallbacks], purpose if issuing else None)
+
+
+class _Reader:
+    """Reads key settings and notes faults, by the names of the settings alone."""
+
+    def __init__(
+        self,
+        settings: Mapping[str, Any],
+        faults: list[str],
+        version: int,
+        manager: str,
+    ) -> None:
+        self.settings = settings
+        self.faults = faults
+        self.version = version
+        self.manager = manager
+
+    def has(self, name: str) -> bool:
+        full = PREFIX + name
+        return full in self.settings or full + "_FILE" in self.settings
+
+    def read(self, name: str) -> list[RingKey]:
+        """Return the keys of a setting, or of the file that it names."""
+        full = PREFIX + name
+        if full in self.settings and full + "_FILE" in self.settings:
+            self.faults.append(f"{full} and {full}_FILE are both set; take one out")
+            return []
+        value = self.settings.get(full)
+        if full not in self.settings:
+            full += "_FILE"
+            value = self._file(full, many=name in _LISTS)
+        elif name in _LISTS and not isinstance(value, list | tuple):
+            self.faults.append(f"{full} must be a list of keys")
+            return []
+        values = value if isinstance(value, list | tuple) else [value]
+        return self._keys(full, values, self._reading(name))
+
+    def _reading(self, name: str) -> Callable[[Any], RingKey]:
+        if name == "PRIVATE_KEY":
+            return read_private_key
+        if name in ("PUBLIC_KEY", "PUBLIC_KEYS"):
+            return read_public_key
+        return lambda value: read_local_key(
+            value, version=self.version, manager=self.manager
+        )
+
+    def _keys(
+        self, name: str, values: list[Any], read: Callable[[Any], RingKey]
+    ) -> list[RingKey]:
+        found = []
+        for number, value in enumerate(values):
+            place = name if len(values) == 1 else f"{name}[{number}]"
+            try:
+                if value is None or value in ("", b""):
+                    raise ValueError("is empty: set it, or take the setting out")
+                found.append(read(value))
+            except ValueError as fault:
+                self.faults.append(f"{place} {fault}; {_KEYGEN}")
+        return found
+
+    def _file(self, name: str, *, many: bool) -> list[str]:
+        """Return what is in a key file; a list setting takes one key a line."""
+        try:
+            text = Path(self.settings[name]).read_text("utf-8")
+        except (OSError, TypeError, ValueError) as fault:
+            reason = getattr(fault, "strerror", None) or "it is no path of a text"
+            self.faults.append(f"{name} cannot be read: {reason}")
+            return []
+        if not many:
+            return [text.removesuffix("\n").removesuffix("\r")]
+        if text.startswith("-----BEGIN"):
+            blocks = text.replace("-----BEGIN", "\0-----BEGIN").split("\0")
+            return [block.rstrip() for block in blocks[1:]]
+        return text.splitlines()
+
+    def flask_ring(self) -> KeyRing:
+        """Return the ring derived from Flask's own secret keys."""
+        secrets = [self.settings.get("SECRET_KEY")]
+        if not secrets[0]:
+            self.faults.append(f"PASETO_SECRET_KEY is not set; {_KEYGEN}")
+            return KeyRing.of()
+        secrets += self.settings.get("SECRET_KEY_FALLBACKS") or []
+        keys = []
+        for number, value in enumerate(secrets):
+            try:
+                keys.append(
+                    derive_local_key(value, version=self.version, manager=self.manager)
+                )
+            except ValueError as fault:
+                where = "SECRET_KEY" if number == 0 else "SECRET_KEY_FALLBACKS"
+                self.faults.append(
+                    f"Flask's {where} {fault}; set PASETO_SECRET_KEY, {_KEYGEN}"
+                )
+        return KeyRing.of(keys[:1], keys[1:])

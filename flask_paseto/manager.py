@@ -1,0 +1,206 @@
+"""PasetoManager: what an app registers."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, distribution
+from typing import Any, TypeVar, Unpack
+
+from flask import Blueprint, Flask, Response, current_app
+
+from .authenticate import note_refusal
+from .claims import Need, NeedOptions, build_need
+from .decorators import NEED, PUBLIC, check, check_routes, is_preflight
+from .errors import ConfigurationError, PasetoError
+from .identity import (
+    find_record,
+    record_of,
+    served_app,
+    served_request,
+    template_user,
+)
+from .state import DEFAULT, Callbacks, build_state, current_state, states_of
+
+C = TypeVar("C", bound=Callable[..., Any])
+
+
+class PasetoManager:
+    """Token authentication for a Flask app.
+
+    Create it with the app, or without and call :meth:`init_app` later. The settings
+    are read there, once; callbacks may be registered before or after.
+
+    Raises:
+        ConfigurationError: All that is wrong with the settings, in one message.
+    """
+
+    def __init__(self, app: Flask | None = None) -> None:
+        self._callbacks = Callbacks()
+        if app is not None:
+            self.init_app(app)
+
+    def init_app(self, app: Flask) -> None:
+        """Read the settings of an app and register with it.
+
+        Raises:
+            ConfigurationError: All that is wrong with the settings, in one message;
+                or the app has a manager already.
+        """
+        states = states_of(app)
+        if DEFAULT in states:
+            raise ConfigurationError(
+                "this app has a PasetoManager already: create one and keep it"
+            )
+        _warn_of_namesake()
+        states[DEFAULT] = build_state(app, self._callbacks)
+        handlers = app.error_handler_spec[None][None]
+        if PasetoError not in handlers:
+            app.register_error_handler(PasetoError, _answer)
+        app.before_request_funcs.setdefault(None, []).insert(0, _check_routes_once)
+        app.after_request(_stamp)
+        app.context_processor(template_user)
+
+    def protect(
+        self, scaffold: Flask | Blueprint, /, **options: Unpack[NeedOptions]
+    ) -> None:
+        """Guard every view of an app or a blueprint, but those marked :func:`public`.
+
+        A guard on the view itself takes the place of this one, and that of a
+        blueprint the place of the app's. Flask's view of static files is one of the
+        views: mark it with ``public(app.view_functions["static"])`` to leave it open.
+
+        Raises:
+            TypeError, ValueError: An option is unknown or wrong.
+        """
+        setattr(scaffold, NEED, build_need(**options))
+        scaffold.before_request(_protect)
+
+    def user_lookup_loader(self, callback: C) -> C:
+        """Register what finds the user: claims -> user, or None when there is none.
+
+        Asked on every guarded request that has a token.
+        """
+        self._callbacks.user_lookup = callback
+        return callback
+
+    def subject_loader(self, callback: C) -> C:
+        """Register what makes a text of a `subject`: whatever was given -> str."""
+        self._callbacks.subject = callback
+        return callback
+
+    def additional_claims_loader(self, callback: C) -> C:
+        """Register what adds claims to every token: subject -> dict."""
+        self._callbacks.additional_claims = callback
+        return callback
+
+    def claims_verification_loader(self, callback: C) -> C:
+        """Register a check of your own: claims -> bool; False is a 403."""
+        self._callbacks.claims_verification = callback
+        return callback
+
+    def token_in_denylist_loader(self, callback: C) -> C:
+        """Register what knows revoked tokens: claims -> bool; True is a refusal.
+
+        Raise :class:`StoreUnavailable` when it cannot be told.
+        """
+        self._callbacks.token_in_denylist = callback
+        return callback
+
+    def implicit_assertion_loader(self, callback: C) -> C:
+        """Register what tokens are bound to without holding it: -> bytes, str or None.
+
+        Asked when a token is issued and when it is verified.
+        """
+        self._callbacks.implicit_assertion = callback
+        return callback
+
+
+def _warn_of_namesake() -> None:
+    try:
+        distribution("flask-paseto")
+    except PackageNotFoundError:
+        return
+    warnings.warn(
+        "the distribution flask-paseto of 2020 is installed too and has a package of "
+        "this name that verifies nothing: pip uninstall flask-paseto flask-paseto-auth, "
+        "then pip install flask-paseto-auth",
+        stacklevel=3,
+    )
+
+
+def _answer(refusal: PasetoError) -> Any:
+    """Answer a refusal that no handler of the app takes."""
+    record = record_of(served_request(), served_app())
+    note_refusal(record, refusal, current_state())
+    return refusal.get_response()
+
+
+def _check_routes_once() -> None:
+    """Look at the routes on the first request, when they are all there."""
+    check_routes(current_app.view_functions)
+    hooks = current_app.before_request_funcs
+    # A new list: Flask is walking over this one.
+    hooks[None] = [hook for hook in hooks[None] if hook is not _check_routes_once]
+
+
+def _protect() -> Any:
+    request, app = served_request(), served_app()
+    rule = request.url_rule
+    if rule is None:
+        return None  # a 404 or 405: no view will run
+    if request.method == "OPTIONS":
+        if rule.provide_automatic_options:
+            return None
+        if is_preflight(request):
+            return app.make_default_options_response()
+    need = _innermost_need(app, request)
+    if need is not PUBLIC:
+        check(request, need)
+    return None
+
+
+def _innermost_need(app: Flask, request: Any) -> Need:
+    """Return the need of the view, else of its blueprint, else of the app."""
+    view = app.view_functions[request.endpoint]
+    owners = [_method_of(view, request.method), view]
+    owners += [app.blueprints[name] for name in request.blueprints]
+    for owner in (*owners, app):
+        need: Need | None = getattr(owner, "__dict__", {}).get(NEED)
+        if need is not None:
+            return need
+    return PUBLIC
+
+
+def _method_of(view: Any, method: str) -> Any:
+    """Return the method of a class-based view, which may have a guard of its own."""
+    view_class = getattr(view, "view_class", None)
+    found = getattr(view_class, method.lower(), None)
+    if found is None and method == "HEAD":
+        return getattr(view_class, "get", None)
+    return found
+
+
+def _stamp(response: Response) -> Response:
+    """Give an answer the headers that it needs, whoever wrote its body."""
+    record = find_record(served_request(), served_app())
+    if record is None:
+        return response
+    refusal = record.refusal
+    if refusal is not None and response.status_code in (401, refusal.status_code):
+        given = response.headers.getlist("WWW-Authenticate")
+        if refusal.challenge and not any(map(_is_bearer, given)):
+            response.headers.add("WWW-Authenticate", refusal.challenge)
+        if refusal.retry_after is not None:
+            response.headers.setdefault("Retry-After", str(refusal.retry_after))
+    if record.issued:
+        response.cache_control.no_store = True
+    elif record.from_query:
+        response.cache_control.private = True
+    return response
+
+
+def _is_bearer(challenge: str) -> bool:
+    return challenge.lower().startswith("bearer")
+
+

@@ -1,0 +1,114 @@
+"""Arguments and settings brought to one form, or refused with their name."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from datetime import timedelta
+
+_TYPE_NAME = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
+_SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")  # RFC 6749 section 3.3
+_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^`|~-]+")  # RFC 9110 5.6.2, no "_"
+
+
+def as_duration(value: timedelta | int, name: str) -> timedelta:
+    """Return a duration given as timedelta or whole seconds.
+
+    Raises:
+        TypeError: It is neither.
+        ValueError: It is shorter than a second, or longer than time goes.
+    """
+    if isinstance(value, int) and not isinstance(value, bool):
+        try:
+            value = timedelta(seconds=value)
+        except OverflowError:
+            raise ValueError(f"{name} is too long") from None
+    if not isinstance(value, timedelta):
+        raise TypeError(f"{name} must be a timedelta or whole seconds")
+    if value < timedelta(seconds=1):
+        raise ValueError(f"{name} must be at least one second")
+    return value
+
+
+def as_text(value: str, name: str) -> str:
+    """Return a text that is not empty."""
+    if not isinstance(value, str):
+        raise TypeError(f"{name} must be a str")
+    if not value:
+        raise ValueError(f"{name} must not be empty")
+    return value
+
+
+def as_scheme(value: str, name: str) -> str:
+    """Return the scheme of a header, or "" for a header that holds the bare token."""
+    if not isinstance(value, str):
+        raise TypeError(f"{name} must be a str")
+    if value and not _HEADER_NAME.fullmatch(value):
+        raise ValueError(f"{name} must be one word such as Bearer, or empty")
+    return value
+
+
+def as_flag(value: bool, name: str) -> bool:
+    """Return a bool, and nothing that merely looks true."""
+    if not isinstance(value, bool):
+        raise TypeError(f"{name} must be True or False")
+    return value
+
+
+def as_bytes(value: bytes | str, name: str) -> bytes:
+    """Return an implicit assertion as bytes, a text as UTF-8."""
+    if isinstance(value, str):
+        return value.encode()
+    if isinstance(value, bytes):
+        return value
+    raise TypeError(f"{name} must be bytes or str")
+
+
+def as_names(value: str | Iterable[str], name: str) -> tuple[str, ...]:
+    """Return one text or several as a tuple of non-empty texts."""
+    if isinstance(value, str):
+        value = (value,)
+    try:
+        names = tuple(value)
+    except TypeError:
+        raise TypeError(f"{name} must be a str or a collection of str") from None
+    if not all(isinstance(item, str) for item in names):
+        raise TypeError(f"{name} must be a str or a collection of str")
+    if not names or not all(names):
+        raise ValueError(f"{name} must not be empty")
+    return names
+
+
+def as_scopes(value: str | Iterable[str] | None, name: str = "scopes") -> frozenset[str]:
+    """Return scopes given as a collection, or as one text with spaces between."""
+    if value is None:
+        return frozenset()
+    scopes = value.split() if isinstance(value, str) else list(value)
+    for scope in scopes:
+        if not isinstance(scope, str) or not _SCOPE.fullmatch(scope):
+            raise ValueError(
+                f"{name}: a scope is printable ASCII without spaces, quotes and "
+                "backslashes (RFC 6749 section 3.3)"
+            )
+    return frozenset(scopes)
+
+
+def as_type(value: str, name: str = "type") -> str:
+    """Return the name of a token type: 1 to 64 letters, digits and ``_ . : -``."""
+    if not isinstance(value, str):
+        raise TypeError(f"{name} must be a str")
+    if not _TYPE_NAME.fullmatch(value):
+        raise ValueError(f"{name} must be 1 to 64 letters, digits or any of _ . : -")
+    return value
+
+
+def header_key(name: str, argument: str = "header_name") -> str:
+    """Return where WSGI keeps the header of that name (PEP 3333).
+
+    A name with ``_`` is refused: WSGI cannot tell it from ``-``.
+    """
+    if not isinstance(name, str):
+        raise TypeError(f"{argument} must be a str")
+    if not _HEADER_NAME.fullmatch(name):
+        raise ValueError(f"{argument} must be the name of a header")
+    return "HTTP_" + name.upper().replace("-", "_")

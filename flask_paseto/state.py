@@ -1,0 +1,164 @@
+"""What one app has of the extension, built once and replaced as a whole."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Awaitable, Callable, Mapping
+from copy import deepcopy
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, cast
+
+from flask import Flask, current_app
+
+from .claims import Claims, Policy, now
+from .codec import Codec, VerifiedCache
+from .config import PREFIX, Config, read_config
+from .errors import ConfigurationError
+
+EXTENSION = "paseto"
+DEFAULT = "default"
+
+States = dict[str, "State"]
+
+
+@dataclass(slots=True)
+class Callbacks:
+    """The callbacks of one manager, read when they are needed, not before."""
+
+    user_lookup: Callable[[Claims], Any] | None = None
+    subject: Callable[[Any], Any] | None = None
+    additional_claims: Callable[[str], Any] | None = None
+    claims_verification: Callable[[Claims], Any] | None = None
+    token_in_denylist: Callable[[Claims], Any] | None = None
+    implicit_assertion: Callable[[], Any] | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class State:
+    """Everything a guard needs, resolved when the app was set up.
+
+    Attributes:
+        clock: Gives the time, with an offset.
+        seen: The `PASETO_*` settings as they were read.
+    """
+
+    app: Flask = field(repr=False)
+    config: Config
+    codec: Codec
+    policy: Policy
+    callbacks: Callbacks = field(repr=False)
+    seen: Mapping[str, Any] = field(repr=False)
+    clock: Callable[[], datetime] = now
+
+    def call(self, callback: Callable[..., Any], *args: Any) -> Any:
+        """Return what a callback gives, awaited if it is async.
+
+        Raises:
+            RuntimeError: It is async and this thread already runs an event loop.
+        """
+        result = callback(*args)
+        if not inspect.isawaitable(result):
+            return result
+        if _loop_is_running():
+            if inspect.iscoroutine(result):
+                result.close()
+            raise RuntimeError(
+                f"{getattr(callback, '__name__', 'a callback')} is async and cannot "
+                "run inside an async view or test: call this from a sync function, or "
+                "register a callback that is not async"
+            )
+        return self.app.async_to_sync(_awaited)(result)
+
+    def assertion(self) -> bytes:
+        """Return the implicit assertion of this moment, as the app's callback says."""
+        if self.callbacks.implicit_assertion is None:
+            return b""
+        value = self.call(self.callbacks.implicit_assertion)
+        if value is None:
+            return b""
+        if isinstance(value, str):
+            return value.encode()
+        if isinstance(value, bytes):
+            return value
+        raise TypeError("implicit_assertion_loader must give bytes, str or None")
+
+
+async def _awaited(result: Awaitable[Any]) -> Any:
+    return await result
+
+
+def _loop_is_running() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
+def build_state(app: Flask, callbacks: Callbacks) -> State:
+    """Return the state of an app, from its settings as they are now.
+
+    Raises:
+        ConfigurationError: All that is wrong with the settings, in one message.
+    """
+    config, ring = read_config(app.config, app.name)
+    size = config.verified_cache_size
+    codec = Codec(
+        ring,
+        max_length=config.max_token_length,
+        accept_missing_kid=config.accept_missing_kid,
+        cache=VerifiedCache(size) if size else None,
+    )
+    policy = Policy(
+        leeway=config.leeway,
+        issuers=config.accepted_issuers,
+        audiences=config.accepted_audiences,
+        allow_non_expiring=config.allow_non_expiring,
+    )
+    return State(app, config, codec, policy, callbacks, deepcopy(_settings(app)))
+
+
+def _settings(app: Flask) -> dict[str, Any]:
+    return {k: v for k, v in app.config.items() if k.startswith(PREFIX)}
+
+
+def states_of(app: Flask) -> States:
+    """Return the states of an app by the name of their manager."""
+    return cast(States, app.extensions.setdefault(EXTENSION, {}))
+
+
+def current_state() -> State:
+    """Return the state of the app that is being served.
+
+    Raises:
+        ConfigurationError: The app has no manager; or, while testing or debugging, a
+            setting was changed after it was read.
+    """
+    app = current_app
+    try:
+        state: State = app.extensions[EXTENSION][DEFAULT]
+    except KeyError:
+        raise ConfigurationError(
+            "this app has no PasetoManager: call PasetoManager(app), or init_app(app) "
+            "of yours"
+        ) from None
+    if app.config["TESTING"] or app.config["DEBUG"]:
+        _check_unchanged(state)
+    return state
+
+
+def _check_unchanged(state: State) -> None:
+    settings = _settings(state.app)
+    if settings == state.seen:
+        return
+    changed = sorted(
+        name
+        for name in settings.keys() | state.seen.keys()
+        if settings.get(name) != state.seen.get(name)
+    )
+    raise ConfigurationError(
+        f"{', '.join(changed)} changed after init_app had read it; set it before, or "
+        "in a test use flask_paseto.testing.override_settings"
+    )

@@ -1,0 +1,390 @@
+"""Issue tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import Enum
+from secrets import token_hex
+from typing import Any, Final, Literal, TypedDict, Unpack
+from uuid import UUID
+
+from .claims import ACCESS, REFRESH, Claims
+from .codec import format_date, parse_footer, parse_payload
+from .errors import InvalidToken
+from .identity import RequestRecord, current_record
+from .keys import Purpose
+from .options import as_bytes, as_duration, as_names, as_scopes, as_text, as_type
+from .signals import token_issued
+from .state import State, current_state
+
+
+class _Never(Enum):
+    NEVER = "never"
+
+
+NEVER: Final = _Never.NEVER
+"""As ``expires_in``: a token without ``exp``; needs ``PASETO_ALLOW_NON_EXPIRING``."""
+
+RESERVED_CLAIMS: Final = frozenset(
+    "sub type jti sid iat exp nbf auth_time fresh iss aud scope csrf".split()
+)
+
+
+class TokenOptions(TypedDict, total=False):
+    """What can be said of any token when it is issued.
+
+    Keys:
+        expires_in: The lifetime, a timedelta or seconds, instead of the setting's;
+            `NEVER` for none.
+        not_before: From when it holds: a datetime with an offset, or how long from
+            now.
+        scopes: A collection, or one text with spaces between.
+        audience: One or several, instead of `PASETO_AUDIENCE`.
+        issuer: Instead of `PASETO_ISSUER`.
+        user_claims: Claims of yours; names of ours are refused.
+        footer: A flat mapping, up to 1 kB, readable by everybody; `kid` is ours.
+        implicit_assertion: What the token is bound to without holding it.
+        purpose: `local` or `public`, where there are keys for both.
+        auth_time: When the user logged in, instead of what the request tells.
+        session_id: The session it belongs to; False: none.
+    """
+
+    expires_in: timedelta | int | Literal[_Never.NEVER] | None
+    not_before: datetime | timedelta | int | None
+    scopes: str | Iterable[str] | None
+    audience: str | Iterable[str] | None
+    issuer: str | None
+    user_claims: Mapping[str, Any] | None
+    footer: Mapping[str, Any] | None
+    implicit_assertion: bytes | str | None
+    purpose: Purpose | None
+    auth_time: datetime | None
+    session_id: str | Literal[False] | None
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class TokenPair:
+    """An access token and the refresh token that goes with it (RFC 6749 section 5.1).
+
+    Attributes:
+        expires_in: The lifetime of the access token in seconds, None: no end.
+        refresh_expires_in: The lifetime of the refresh token in seconds.
+    """
+
+    access_token: str
+    refresh_token: str
+    token_type: str
+    expires_in: int | None
+    refresh_expires_in: int | None
+
+    def to_dict(self) -> dict[str, str | int | None]:
+        """Return it as the body of an answer."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
+
+def create_access_token(
+    subject: Any,
+    *,
+    fresh: bool | timedelta | int = False,
+    **options: Unpack[TokenOptions],
+) -> str:
+    """Return an access token for this subject.
+
+    If the request's verified token speaks for the same subject, its session, its time
+    of login and its scopes go over; scopes given here may only be fewer.
+
+    Args:
+        subject: Anything that `subject_loader` makes a text of.
+        fresh: True when the user has just logged in; a timedelta or seconds when
+            that shall count for so long only.
+
+    Raises:
+        TypeError, ValueError: An argument is unknown or wrong; the message names it.
+        ConfigurationError: No key issues tokens.
+    """
+    return _Login(subject).issue(ACCESS, options, fresh)
+
+
+def create_refresh_token(subject: Any, **options: Unpack[TokenOptions]) -> str:
+    """Return a refresh token for this subject.
+
+    Made where no token was verified it is a login, so `auth_time` is now. Made inside
+    a guarded view for the same subject, it is as old as the login behind that.
+
+    Raises:
+        TypeError, ValueError: An argument is unknown or wrong; the message names it.
+        ConfigurationError: No key issues tokens.
+    """
+    return _Login(subject).issue(REFRESH, options)
+
+
+def create_token(subject: Any, type: str, **options: Unpack[TokenOptions]) -> str:
+    """Return a token of a type of yours: for confirmation mails, API keys, tickets.
+
+    It inherits nothing from the request.
+
+    Args:
+        type: Its name, which a guard asks for with ``type=``.
+
+    Raises:
+        TypeError, ValueError: An argument is unknown or wrong; the message names it.
+        ConfigurationError: No key issues tokens.
+    """
+    if as_type(type) in (ACCESS, REFRESH):
+        raise ValueError(f"type: use create_{type}_token")
+    return _Login(subject).issue(type, options)
+
+
+def create_token_pair(
+    subject: Any,
+    *,
+    fresh: bool | timedelta | int = False,
+    refresh_expires_in: timedelta | int | None = None,
+    **options: Unpack[TokenOptions],
+) -> TokenPair:
+    """Return an access token and a refresh token of one session and one login.
+
+    Args:
+        fresh: As in :func:`create_access_token`.
+        refresh_expires_in: The lifetime of the refresh token; `expires_in` is that
+            of the access token.
+
+    Raises:
+        TypeError, ValueError: An argument is unknown or wrong; the message names it.
+        ConfigurationError: No key issues tokens.
+    """
+    login = _Login(subject)
+    shared: TokenOptions = {
+        **options,
+        "session_id": login.session_id(REFRESH, options) or False,
+        "auth_time": login.auth_time(REFRESH, bool(fresh), options),
+    }
+    for_refresh: TokenOptions = {**shared, "expires_in": refresh_expires_in}
+    return TokenPair(
+        access_token=login.issue(ACCESS, shared, fresh),
+        refresh_token=login.issue(REFRESH, for_refresh),
+        token_type="Bearer",
+        expires_in=_seconds(login.lifetime(ACCESS, shared)),
+        refresh_expires_in=_seconds(login.lifetime(REFRESH, for_refresh)),
+    )
+
+
+def _seconds(lifetime: timedelta | None) -> int | None:
+    return None if lifetime is None else int(lifetime.total_seconds())
+
+
+class _Login:
+    """One subject at one moment, and what its tokens take over from the request."""
+
+    def __init__(self, subject: Any) -> None:
+        self.state: State = current_state()
+        self.record: RequestRecord | None = current_record()
+        self.now = self.state.clock().astimezone(UTC).replace(microsecond=0)
+        self.subject = _subject_text(subject, self.state)
+        identity = None if self.record is None else self.record.identity
+        #: The verified token of this request, whoever it speaks for.
+        self.verified: Claims | None = None if identity is None else identity.claims
+        same = self.verified is not None and self.verified.subject == self.subject
+        #: The verified token of this request, if it speaks for this subject.
+        self.earlier: Claims | None = self.verified if same else None
+
+    def issue(
+        self,
+        token_type: str,
+        options: TokenOptions,
+        fresh: bool | timedelta | int = False,
+    ) -> str:
+        """Return the token, and tell whoever listens."""
+        unknown = options.keys() - TokenOptions.__annotations__.keys()
+        if unknown:
+            raise TypeError(f"a token has no option {', '.join(sorted(unknown))}")
+        payload = self._claims(token_type, options, fresh)
+        payload.update(self._extra_claims(options.get("user_claims")))
+        footer = options.get("footer")
+        if footer is not None and "kid" in footer:
+            raise ValueError("footer: kid is reserved for the id of the key")
+        given = options.get("implicit_assertion")
+        token = self.state.codec.seal(
+            payload,
+            footer=footer,
+            assertion=self.state.assertion()
+            if given is None
+            else as_bytes(given, "implicit_assertion"),
+            purpose=_purpose(options.get("purpose")),
+        )
+        if self.record is not None:
+            self.record.issued = True
+        if token_issued.receivers:
+            token_issued.send(self.state.app, token_type=token_type)
+        return token
+
+    def _claims(
+        self, token_type: str, options: TokenOptions, fresh: bool | timedelta | int
+    ) -> dict[str, Any]:
+        """Return the claims of ours, by their wire names, those that are set."""
+        config, lifetime = self.state.config, self.lifetime(token_type, options)
+        issuer, audience = options.get("issuer"), options.get("audience")
+        expires = None if lifetime is None else self._after(lifetime, "expires_in")
+        login = self.auth_time(token_type, fresh is not False, options)
+        scopes = self._scopes(token_type, options.get("scopes"))
+        audiences = (
+            config.audience if audience is None else as_names(audience, "audience")
+        )
+        claims = {
+            "sub": self.subject,
+            "type": token_type,
+            "jti": token_hex(16),
+            "sid": self.session_id(token_type, options),
+            "iat": format_date(self.now),
+            "exp": expires and format_date(expires),
+            "nbf": self._not_before(options.get("not_before"), expires),
+            "auth_time": login and format_date(login),
+            "iss": config.issuer if issuer is None else as_text(issuer, "issuer"),
+            "aud": audiences[0] if len(audiences) == 1 else list(audiences) or None,
+            "scope": None if scopes is None else " ".join(sorted(scopes)),
+        }
+        if token_type == ACCESS:
+            claims["fresh"] = self._fresh(fresh, expires)
+        return {name: value for name, value in claims.items() if value is not None}
+
+    def lifetime(self, token_type: str, options: TokenOptions) -> timedelta | None:
+        """Return how long the token lasts, None: without end."""
+        config, given = self.state.config, options.get("expires_in")
+        if given is NEVER:
+            if not config.allow_non_expiring:
+                raise ValueError("expires_in=NEVER needs PASETO_ALLOW_NON_EXPIRING")
+            return None
+        if given is None:
+            defaults = {
+                ACCESS: config.access_token_expires,
+                REFRESH: config.refresh_token_expires,
+            }
+            return defaults.get(token_type, config.other_token_expires)
+        lifetime = as_duration(given, "expires_in")
+        if lifetime > config.max_token_lifetime:
+            raise ValueError("expires_in is longer than PASETO_MAX_TOKEN_LIFETIME")
+        return lifetime
+
+    def session_id(self, token_type: str, options: TokenOptions) -> str | None:
+        """Return the session of the token: given, taken over, or new."""
+        given = options.get("session_id")
+        if given is not None:
+            return None if given is False else as_text(given, "session_id")
+        if token_type not in (ACCESS, REFRESH):
+            return None
+        if self.earlier is not None and self.earlier.token_type in (ACCESS, REFRESH):
+            return self.earlier.session_id
+        new = token_hex(16)
+        if self.record is None:
+            return new
+        return self.record.sessions.setdefault(self.subject, new)
+
+    def auth_time(
+        self, token_type: str, fresh: bool, options: TokenOptions
+    ) -> datetime | None:
+        """Return when the user logged in; refreshing never makes a login younger."""
+        given = options.get("auth_time")
+        if given is not None:
+            return self._as_moment(given)
+        if fresh:
+            return self.now
+        if token_type not in (ACCESS, REFRESH):
+            return None
+        if self.earlier is not None:
+            login = self.earlier.auth_time
+            # Of a clock ahead of ours: never after this token's own iat.
+            return None if login is None else min(login.astimezone(UTC), self.now)
+        is_login = token_type == REFRESH and self.verified is None
+        return self.now if is_login else None
+
+    def _as_moment(self, given: datetime) -> datetime:
+        if not isinstance(given, datetime) or given.utcoffset() is None:
+            raise TypeError("auth_time must be a datetime with an offset")
+        moment = given.astimezone(UTC).replace(microsecond=0)
+        if moment > self.now:
+            raise ValueError("auth_time must not be in the future")
+        return moment
+
+    def _after(self, duration: timedelta, name: str) -> datetime:
+        try:
+            return self.now + duration
+        except OverflowError:
+            raise ValueError(f"{name} is too long") from None
+
+    def _not_before(
+        self, given: datetime | timedelta | int | None, expires: datetime | None
+    ) -> str | None:
+        if given is None:
+            return None
+        if isinstance(given, datetime):
+            if given.utcoffset() is None:
+                raise ValueError("not_before must be a datetime with an offset")
+            start = given.astimezone(UTC)
+        else:
+            start = self._after(as_duration(given, "not_before"), "not_before")
+        if expires is not None and start >= expires:
+            raise ValueError("not_before must be before the token expires")
+        return format_date(start)
+
+    def _fresh(
+        self, fresh: bool | timedelta | int, expires: datetime | None
+    ) -> bool | str:
+        if isinstance(fresh, bool):
+            return fresh
+        until = self._after(as_duration(fresh, "fresh"), "fresh")
+        return format_date(until if expires is None else min(until, expires))
+
+    def _scopes(
+        self, token_type: str, given: str | Iterable[str] | None
+    ) -> frozenset[str] | None:
+        """Return the scopes; those of the verified token are the ceiling."""
+        scopes = None if given is None else as_scopes(given)
+        if self.earlier is None or self.earlier.get("scope") is None:
+            return scopes
+        ceiling = self.earlier.scopes
+        if scopes is None:
+            return ceiling if token_type in (ACCESS, REFRESH) else None
+        if not scopes <= ceiling:
+            raise ValueError("scopes must be among those of the token they come from")
+        return scopes
+
+    def _extra_claims(self, given: Mapping[str, Any] | None) -> dict[str, Any]:
+        """Return the claims of the app: the loader's, then those of the call."""
+        extra: dict[str, Any] = {}
+        loader = self.state.callbacks.additional_claims
+        loaded = None if loader is None else self.state.call(loader, self.subject)
+        sources = {"additional_claims_loader": loaded, "user_claims": given}
+        for source, claims in sources.items():
+            if claims is None:
+                continue
+            if not isinstance(claims, Mapping):
+                raise TypeError(f"{source} must give a dict")
+            taken = sorted(RESERVED_CLAIMS & claims.keys())
+            if taken:
+                raise ValueError(f"{source}: {', '.join(taken)} cannot be set there")
+            extra.update(claims)
+        return extra
+
+
+def _subject_text(subject: Any, state: State) -> str:
+    loader = state.callbacks.subject
+    if loader is not None:
+        text = state.call(loader, subject)
+        if not isinstance(text, str):
+            raise TypeError("subject_loader must give a str")
+    elif isinstance(subject, str | int | UUID) and not isinstance(subject, bool):
+        text = str(subject)
+    else:
+        raise TypeError(
+            "subject must be a str, int or UUID; for anything else register a "
+            "@paseto.subject_loader"
+        )
+    return as_text(text, "subject")
+
+
+def _purpose(given: Purpose | None) -> Purpose | None:
+    if given not in (None, "local", "public"):
+        raise ValueError("purpose must be 'local' or 'public'")
+    return given
