@@ -8,17 +8,24 @@ from typing import Any, Unpack
 from flask import Request
 
 from .claims import (
+    ClaimOptions,
     Claims,
     CurrentClaims,
     Need,
-    NeedOptions,
     Place,
     VerifiedClaims,
     build_need,
 )
-from .errors import ClaimsRejected, MissingToken, PasetoError, RevokedToken, UserNotFound
+from .errors import (
+    ClaimsRejected,
+    MissingToken,
+    PasetoError,
+    RevokedToken,
+    UserNotFound,
+)
 from .identity import Identity, Refusal, RequestRecord, current_record, record_of
-from .locations import find_token
+from .locations import find_token, read_argument
+from .options import refuse_unknown
 from .signals import authenticated, refused
 from .state import State, current_state
 
@@ -125,7 +132,7 @@ def note_refusal(record: RequestRecord, refusal: PasetoError, state: State) -> N
     record.refusal = Refusal(
         refusal.status_code,
         refusal.challenge(state.config.realm),
-        refusal.retry_after,
+        refusal.retry_seconds,
     )
     if refused.receivers:
         refused.send(
@@ -135,21 +142,23 @@ def note_refusal(record: RequestRecord, refusal: PasetoError, state: State) -> N
         )
 
 
-def decode_token(token: str, **options: Unpack[NeedOptions]) -> Claims:
+def decode_token(token: str, **options: Unpack[ClaimOptions]) -> Claims:
     """Return the claims of a token after full verification, anywhere in the app.
 
-    It takes the options of a guard; without ``type=`` an access token is asked for.
+    Without ``type=`` an access token is asked for.
     The user is not looked up, and nothing is bound to the request.
 
     Raises:
         PasetoError: The token is refused, as a guard would.
         TypeError, ValueError: An option is unknown or wrong.
     """
-    state = current_state()
+    refuse_unknown(options, ClaimOptions, "decode_token")
+    need, state = build_need(**options), current_state()
     try:
-        if not isinstance(token, str) or not token:
+        found = read_argument(token)
+        if not found:
             raise MissingToken
-        return verify(token, build_need(**options), state)
+        return verify(found, need, state)
     except PasetoError as refusal:
         record = current_record()
         if record is not None:

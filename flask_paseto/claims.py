@@ -30,6 +30,7 @@ from .options import (
     as_text,
     as_type,
     header_key,
+    refuse_unknown,
 )
 
 ACCESS = "access"
@@ -135,17 +136,36 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-class NeedOptions(TypedDict, total=False):
-    """The options of a guard.
+class ClaimOptions(TypedDict, total=False):
+    """What can be asked of a token, wherever it comes from.
 
     Keys:
         fresh: Only a token that a login issued passes.
         max_age: Only a token whose *login* is no older passes (RFC 9470); a
             timedelta or seconds.
-        optional: Without a token the request goes on anonymously; a bad token is
-            refused all the same.
         type: The type of token, or several; an allow-list.
         scopes: The scopes the token must have, all of them.
+        audience: The audience, or several, instead of `PASETO_ACCEPTED_AUDIENCES`.
+        implicit_assertion: What the token was bound to when it was issued, instead
+            of what `implicit_assertion_loader` gives.
+        check_revoked: False leaves out the look at what was revoked.
+    """
+
+    fresh: bool
+    max_age: timedelta | int | None
+    type: str | Iterable[str]
+    scopes: str | Iterable[str] | None
+    audience: str | Iterable[str] | None
+    implicit_assertion: bytes | str | None
+    check_revoked: bool
+
+
+class NeedOptions(ClaimOptions, total=False):
+    """The options of a guard: what it asks of the token, and where it looks.
+
+    Keys:
+        optional: Without a token the request goes on anonymously; a bad token is
+            refused all the same.
         locations: The places to look in, instead of `PASETO_TOKEN_LOCATIONS`.
         token: The token itself or a callable that gives it, instead of a look at
             the request.
@@ -155,17 +175,9 @@ class NeedOptions(TypedDict, total=False):
         json_key: The key in a JSON body, instead of the setting.
         query_key: The query parameter, instead of `PASETO_QUERY_KEY`.
         form_key: The form field, instead of the setting.
-        audience: The audience, or several, instead of `PASETO_ACCEPTED_AUDIENCES`.
-        implicit_assertion: What the token was bound to when it was issued, instead
-            of what `implicit_assertion_loader` gives.
-        check_revoked: False leaves out the look at what was revoked.
     """
 
-    fresh: bool
-    max_age: timedelta | int | None
     optional: bool
-    type: str | Iterable[str]
-    scopes: str | Iterable[str] | None
     locations: str | Iterable[str] | None
     token: str | Callable[[], str | None] | None
     header_name: str | None
@@ -173,9 +185,6 @@ class NeedOptions(TypedDict, total=False):
     json_key: str | None
     query_key: str | None
     form_key: str | None
-    audience: str | Iterable[str] | None
-    implicit_assertion: bytes | str | None
-    check_revoked: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -252,9 +261,10 @@ class Policy:
         accepted = self.audiences if need.audience is None else need.audience
         # RFC 7519 section 4.1.3: an audience that we are not part of is a refusal,
         # also where none is configured.
-        if accepted or "aud" in claims.wire:
-            if accepted.isdisjoint(claims.audience):
-                raise InvalidClaims
+        if (accepted or "aud" in claims.wire) and (
+            accepted.isdisjoint(claims.audience)
+        ):
+            raise InvalidClaims
         if claims.wire["type"] not in need.types:
             raise need.wrong_type()
         return CurrentClaims(claims)
@@ -294,9 +304,7 @@ def build_need(**options: Unpack[NeedOptions]) -> Need:
     Raises:
         TypeError, ValueError: An option is unknown or wrong; the message names it.
     """
-    unknown = options.keys() - NeedOptions.__annotations__.keys()
-    if unknown:
-        raise TypeError(f"a guard has no option {', '.join(sorted(unknown))}")
+    refuse_unknown(options, NeedOptions, "a guard")
     fields: dict[str, Any] = {}
     for name, value in options.items():
         if value is None and name not in _NEVER_NONE:

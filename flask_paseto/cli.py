@@ -49,6 +49,6 @@ def keygen(version: str, purpose: str, as_json: bool) -> None:
     for paserk in found.values():
         click.echo(paserk)
     click.echo(f"Set it as {', and the second line as '.join(found)}.", err=True)
-    click.echo("Keep it out of the repository: who has it can log in as anybody.", err=True)
-
-
+    click.echo(
+        "Keep it out of the repository: who has it can log in as anybody.", err=True
+    )

@@ -150,6 +150,7 @@ class Codec:
 
     def _select(self, header: str, footer: Footer) -> tuple[RingKey, ...]:
         """Return the keys to try, at least one; with a key id that one alone."""
+        keys: tuple[RingKey, ...]
         if isinstance(footer, Mapping) and "kid" in footer:
             key = self.ring.by_id.get(footer["kid"])
             keys = () if key is None or key.header != header else (key,)

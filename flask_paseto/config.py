@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Literal
+from typing import Any
 
 from .claims import Place, as_places
 from .errors import ConfigurationError
@@ -237,7 +237,9 @@ SETTINGS = (
         8192,
         "The longest token that is looked at, in characters.",
     ),
-    Setting("REALM", as_text, None, "The realm of challenges. Default: the app's name."),
+    Setting(
+        "REALM", as_text, None, "The realm of challenges. Default: the app's name."
+    ),
 )
 
 # Of the design, but not in this version: ignoring one could mean a wrong yes.

@@ -71,7 +71,8 @@ def refresh_token_required(
     """
     if "type" in options:
         raise TypeError("refresh_token_required has no option type")
-    return _guarded(view, build_need(**options, type=REFRESH))
+    needed: NeedOptions = {**options, "type": REFRESH}
+    return _guarded(view, build_need(**needed))
 
 
 def public(view: View[P, R]) -> View[P, R]:

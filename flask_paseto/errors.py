@@ -57,12 +57,13 @@ class PasetoError(HTTPException):
         error_code: The reason for programs, stable across versions.
         challenge_error: The ``error`` of the challenge (RFC 6750 section 3.1),
             None where the challenge has none.
+        retry_seconds: When to try again (`Retry-After`), None where that is moot.
         message: The reason for people; no token, key or claim is in it.
     """
 
     error_code: ClassVar[str] = "unauthorized"
     challenge_error: ClassVar[str | None] = None
-    retry_after: ClassVar[int | None] = None
+    retry_seconds: ClassVar[int | None] = None
     description = "The request was refused."
     noted = False  # whether the request it was raised in knows of it
 
@@ -74,8 +75,8 @@ class PasetoError(HTTPException):
         self.response = Response(
             json.dumps(self.data), self.code, mimetype="application/json"
         )
-        if self.retry_after is not None:
-            self.response.headers["Retry-After"] = str(self.retry_after)
+        if self.retry_seconds is not None:
+            self.response.headers["Retry-After"] = str(self.retry_seconds)
 
     @property
     def status_code(self) -> int:
@@ -258,5 +259,5 @@ class StoreUnavailable(PasetoError, ServiceUnavailable):
     """It cannot be told now whether the token was revoked: come back in a second."""
 
     error_code = "store_unavailable"
-    retry_after = 1
+    retry_seconds = 1
     description = "The token could not be checked: try again."

@@ -164,9 +164,8 @@ def get_token_footer() -> dict[str, Any] | str | None:
         RuntimeError: No guard let this request pass.
     """
     claims = get_claims()
-    if claims is None or not isinstance(claims.footer, Mapping):
-        return None if claims is None else claims.footer
-    return dict(claims.footer)
+    footer = None if claims is None else claims.footer
+    return footer if footer is None or isinstance(footer, str) else dict(footer)
 
 
 def get_current_user() -> Any:

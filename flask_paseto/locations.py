@@ -29,15 +29,24 @@ def find_token(request: Request, need: Need, config: Config) -> Found | None:
         InvalidRequest: A place holds two, or one that is not a text.
     """
     if need.token is not None:
-        token = need.token() if callable(need.token) else need.token
-        if token is not None and not isinstance(token, str):
-            raise InvalidToken  # it may come from a client's JSON
+        token = read_argument(need.token() if callable(need.token) else need.token)
         return Found(token, Place.ARGUMENT) if token else None
     for place in need.locations or config.token_locations:
         token = _FINDERS[place](request, need, config)
         if token:
             return Found(token, place)
     return None
+
+
+def read_argument(token: object) -> str | None:
+    """Return a token that the app hands over; it may come from a client's JSON.
+
+    Raises:
+        InvalidToken: It is neither a text nor None.
+    """
+    if token is None or isinstance(token, str):
+        return token
+    raise InvalidToken
 
 
 def _in_header(request: Request, need: Need, config: Config) -> str | None:

@@ -123,8 +123,8 @@ def _warn_of_namesake() -> None:
         return
     warnings.warn(
         "the distribution flask-paseto of 2020 is installed too and has a package of "
-        "this name that verifies nothing: pip uninstall flask-paseto flask-paseto-auth, "
-        "then pip install flask-paseto-auth",
+        "this name that verifies nothing: pip uninstall both, then pip install "
+        "flask-paseto-auth",
         stacklevel=3,
     )
 
@@ -150,7 +150,7 @@ def _protect() -> Any:
     if rule is None:
         return None  # a 404 or 405: no view will run
     if request.method == "OPTIONS":
-        if rule.provide_automatic_options:
+        if getattr(rule, "provide_automatic_options", False):
             return None
         if is_preflight(request):
             return app.make_default_options_response()
@@ -202,5 +202,3 @@ def _stamp(response: Response) -> Response:
 
 def _is_bearer(challenge: str) -> bool:
     return challenge.lower().startswith("bearer")
-
-

@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
+from typing import Any
 
 _TYPE_NAME = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 _SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")  # RFC 6749 section 3.3
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^`|~-]+")  # RFC 9110 5.6.2, no "_"
+
+
+def refuse_unknown(given: Mapping[str, object], known: type, who: str) -> None:
+    """Refuse options that a TypedDict does not have.
+
+    Raises:
+        TypeError: It names them.
+    """
+    unknown = given.keys() - known.__annotations__.keys()
+    if unknown:
+        raise TypeError(f"{who} has no option {', '.join(sorted(unknown))}")
 
 
 def as_duration(value: timedelta | int, name: str) -> timedelta:
@@ -79,11 +91,13 @@ def as_names(value: str | Iterable[str], name: str) -> tuple[str, ...]:
     return names
 
 
-def as_scopes(value: str | Iterable[str] | None, name: str = "scopes") -> frozenset[str]:
+def as_scopes(
+    value: str | Iterable[str] | None, name: str = "scopes"
+) -> frozenset[str]:
     """Return scopes given as a collection, or as one text with spaces between."""
     if value is None:
         return frozenset()
-    scopes = value.split() if isinstance(value, str) else list(value)
+    scopes: list[Any] = value.split() if isinstance(value, str) else list(value)
     for scope in scopes:
         if not isinstance(scope, str) or not _SCOPE.fullmatch(scope):
             raise ValueError(

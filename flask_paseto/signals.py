@@ -6,7 +6,7 @@ No token, key, claim value or footer is ever in one. A receiver of
 
 from __future__ import annotations
 
-from flask.signals import Namespace
+from blinker import Namespace
 
 _signals = Namespace()
 

@@ -11,11 +11,18 @@ from typing import Any, Final, Literal, TypedDict, Unpack
 from uuid import UUID
 
 from .claims import ACCESS, REFRESH, Claims
-from .codec import format_date, parse_footer, parse_payload
-from .errors import InvalidToken
+from .codec import format_date
 from .identity import RequestRecord, current_record
 from .keys import Purpose
-from .options import as_bytes, as_duration, as_names, as_scopes, as_text, as_type
+from .options import (
+    as_bytes,
+    as_duration,
+    as_names,
+    as_scopes,
+    as_text,
+    as_type,
+    refuse_unknown,
+)
 from .signals import token_issued
 from .state import State, current_state
 
@@ -27,8 +34,11 @@ class _Never(Enum):
 NEVER: Final = _Never.NEVER
 """As ``expires_in``: a token without ``exp``; needs ``PASETO_ALLOW_NON_EXPIRING``."""
 
+BEARER: Final = "Bearer"
+
 RESERVED_CLAIMS: Final = frozenset(
-    "sub type jti sid iat exp nbf auth_time fresh iss aud scope csrf".split()
+    {"sub", "type", "jti", "sid", "iat", "exp", "nbf", "auth_time", "fresh"}
+    | {"iss", "aud", "scope", "csrf"}
 )
 
 
@@ -165,7 +175,7 @@ def create_token_pair(
     return TokenPair(
         access_token=login.issue(ACCESS, shared, fresh),
         refresh_token=login.issue(REFRESH, for_refresh),
-        token_type="Bearer",
+        token_type=BEARER,
         expires_in=_seconds(login.lifetime(ACCESS, shared)),
         refresh_expires_in=_seconds(login.lifetime(REFRESH, for_refresh)),
     )
@@ -197,9 +207,7 @@ class _Login:
         fresh: bool | timedelta | int = False,
     ) -> str:
         """Return the token, and tell whoever listens."""
-        unknown = options.keys() - TokenOptions.__annotations__.keys()
-        if unknown:
-            raise TypeError(f"a token has no option {', '.join(sorted(unknown))}")
+        refuse_unknown(options, TokenOptions, "a token")
         payload = self._claims(token_type, options, fresh)
         payload.update(self._extra_claims(options.get("user_claims")))
         footer = options.get("footer")
@@ -232,7 +240,7 @@ class _Login:
         audiences = (
             config.audience if audience is None else as_names(audience, "audience")
         )
-        claims = {
+        claims: dict[str, Any] = {
             "sub": self.subject,
             "type": token_type,
             "jti": token_hex(16),
@@ -355,12 +363,15 @@ class _Login:
         extra: dict[str, Any] = {}
         loader = self.state.callbacks.additional_claims
         loaded = None if loader is None else self.state.call(loader, self.subject)
-        sources = {"additional_claims_loader": loaded, "user_claims": given}
+        sources: dict[str, Any] = {
+            "additional_claims_loader": loaded,
+            "user_claims": given,
+        }
         for source, claims in sources.items():
             if claims is None:
                 continue
             if not isinstance(claims, Mapping):
-                raise TypeError(f"{source} must give a dict")
+                raise TypeError(f"{source} must be a dict")
             taken = sorted(RESERVED_CLAIMS & claims.keys())
             if taken:
                 raise ValueError(f"{source}: {', '.join(taken)} cannot be set there")

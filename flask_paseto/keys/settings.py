@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -99,15 +99,16 @@ class _Reader:
         if full in self.settings and full + "_FILE" in self.settings:
             self.faults.append(f"{full} and {full}_FILE are both set; take one out")
             return []
-        value = self.settings.get(full)
         if full not in self.settings:
             full += "_FILE"
-            value = self._file(full, many=name in _LISTS)
-        elif name in _LISTS and not isinstance(value, list | tuple):
-            self.faults.append(f"{full} must be a list of keys")
-            return []
-        values = value if isinstance(value, list | tuple) else [value]
-        return self._keys(full, values, self._reading(name))
+            return self._keys(full, self._file(full, many=name in _LISTS), name)
+        value = self.settings[full]
+        if name not in _LISTS:
+            return self._keys(full, [value], name)
+        if isinstance(value, list | tuple):
+            return self._keys(full, value, name)
+        self.faults.append(f"{full} must be a list of keys")
+        return []
 
     def _reading(self, name: str) -> Callable[[Any], RingKey]:
         if name == "PRIVATE_KEY":
@@ -118,12 +119,10 @@ class _Reader:
             value, version=self.version, manager=self.manager
         )
 
-    def _keys(
-        self, name: str, values: list[Any], read: Callable[[Any], RingKey]
-    ) -> list[RingKey]:
-        found = []
+    def _keys(self, setting: str, values: Sequence[Any], name: str) -> list[RingKey]:
+        read, found = self._reading(name), []
         for number, value in enumerate(values):
-            place = name if len(values) == 1 else f"{name}[{number}]"
+            place = f"{setting}[{number}]" if name in _LISTS else setting
             try:
                 if value is None or value in ("", b""):
                     raise ValueError("is empty: set it, or take the setting out")
