@@ -11,7 +11,6 @@ from typing import Any, Final, Literal, TypedDict, Unpack
 from uuid import UUID
 
 from .claims import ACCESS, REFRESH, Claims
-from .codec import format_date
 from .identity import RequestRecord, current_record
 from .keys import Purpose
 from .options import (
@@ -23,6 +22,7 @@ from .options import (
     as_type,
     refuse_unknown,
 )
+from .payload import format_date
 from .signals import token_issued
 from .state import State, current_state
 
@@ -307,7 +307,7 @@ class _Login:
         is_login = token_type == REFRESH and self.verified is None
         return self.now if is_login else None
 
-    def _as_moment(self, given: datetime) -> datetime:
+    def _as_moment(self, given: Any) -> datetime:
         if not isinstance(given, datetime) or given.utcoffset() is None:
             raise TypeError("auth_time must be a datetime with an offset")
         moment = given.astimezone(UTC).replace(microsecond=0)
