@@ -13,11 +13,12 @@ from flask.typing import ResponseReturnValue
 from .authenticate import authenticate, note_refusal
 from .claims import REFRESH, Need, NeedOptions, build_need
 from .errors import ConfigurationError, PasetoError
-from .identity import Identity, record_of, served_app, served_request
-from .state import current_state
+from .identity import Identity, record_of, served_request
+from .state import State, current_state
 
 P = ParamSpec("P")
 R = TypeVar("R")
+T = TypeVar("T", bound=Callable[..., Any])
 View = Callable[P, R]
 
 NEED = "_paseto_need"  # on a guarded view: what it asks for; on a public one: PUBLIC
@@ -75,10 +76,11 @@ def refresh_token_required(
     return _guarded(view, build_need(**needed))
 
 
-def public(view: View[P, R]) -> View[P, R]:
+def public(view: T) -> T:
     """Leave a view open where :meth:`PasetoManager.protect` guards all around it.
 
-    Returns the same view; put it under the route decorator.
+    Returns the same view; put it under the route decorator. A class-based view is
+    marked on the class, a method of it on the method.
     """
     setattr(view, NEED, PUBLIC)
     return view
@@ -114,17 +116,17 @@ def _guard(view: Callable[..., Any], need: Need) -> Callable[..., Any]:
 
     @wraps(view)
     def guarded(*args: Any, **kwargs: Any) -> Any:
-        request = served_request()
+        request, state = served_request(), current_state()
         if request.method == "OPTIONS" and is_preflight(request):
             return answer_options()
-        check(request, need)
+        check(request, need, state)
         try:
             if is_async:
                 return current_app.ensure_sync(view)(*args, **kwargs)
             return view(*args, **kwargs)
         except PasetoError as refusal:
             # Raised by the view itself; its answer needs the challenge as well.
-            note_refusal(record_of(request, served_app()), refusal, current_state())
+            note_refusal(record_of(request, state.app), refusal, state)
             raise
 
     setattr(guarded, NEED, need)
@@ -133,10 +135,10 @@ def _guard(view: Callable[..., Any], need: Need) -> Callable[..., Any]:
     return guarded
 
 
-def check(request: Request, need: Need) -> None:
+def check(request: Request, need: Need, state: State) -> None:
     """Take the walk for this need, unless this request has just taken it."""
-    if record_of(request, served_app()).met is not need:
-        authenticate(request, need, current_state())
+    if record_of(request, state.app).met is not need:
+        authenticate(request, need, state)
 
 
 def is_preflight(request: Request) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from functools import partial
 from importlib.metadata import PackageNotFoundError, distribution
 from typing import Any, TypeVar, Unpack
 
@@ -58,7 +59,7 @@ class PasetoManager:
         if PasetoError not in handlers:
             app.register_error_handler(PasetoError, _answer)
         app.before_request_funcs.setdefault(None, []).insert(0, _check_routes_once)
-        app.after_request(_stamp)
+        app.after_request(partial(_stamp, app))
         app.context_processor(template_user)
 
     def protect(
@@ -156,14 +157,15 @@ def _protect() -> Any:
             return app.make_default_options_response()
     need = _innermost_need(app, request)
     if need is not PUBLIC:
-        check(request, need)
+        check(request, need, current_state())
     return None
 
 
 def _innermost_need(app: Flask, request: Any) -> Need:
     """Return the need of the view, else of its blueprint, else of the app."""
     view = app.view_functions[request.endpoint]
-    owners = [_method_of(view, request.method), view]
+    view_class = getattr(view, "view_class", None)
+    owners = [_method_of(view_class, request.method), view_class, view]
     owners += [app.blueprints[name] for name in request.blueprints]
     for owner in (*owners, app):
         need: Need | None = getattr(owner, "__dict__", {}).get(NEED)
@@ -172,18 +174,17 @@ def _innermost_need(app: Flask, request: Any) -> Need:
     return PUBLIC
 
 
-def _method_of(view: Any, method: str) -> Any:
+def _method_of(view_class: Any, method: str) -> Any:
     """Return the method of a class-based view, which may have a guard of its own."""
-    view_class = getattr(view, "view_class", None)
     found = getattr(view_class, method.lower(), None)
     if found is None and method == "HEAD":
         return getattr(view_class, "get", None)
     return found
 
 
-def _stamp(response: Response) -> Response:
+def _stamp(app: Flask, response: Response) -> Response:
     """Give an answer the headers that it needs, whoever wrote its body."""
-    record = find_record(served_request(), served_app())
+    record = find_record(served_request(), app)
     if record is None:
         return response
     refusal = record.refusal

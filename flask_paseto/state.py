@@ -136,7 +136,7 @@ def current_state() -> State:
         ConfigurationError: The app has no manager; or, while testing or debugging, a
             setting was changed after it was read.
     """
-    app = current_app
+    app = cast(Flask, current_app._get_current_object())  # type: ignore[attr-defined]
     try:
         state: State = app.extensions[EXTENSION][DEFAULT]
     except KeyError:
@@ -144,7 +144,8 @@ def current_state() -> State:
             "this app has no PasetoManager: call PasetoManager(app), or init_app(app) "
             "of yours"
         ) from None
-    if app.config["TESTING"] or app.config["DEBUG"]:
+    config = app.config
+    if config["TESTING"] or config["DEBUG"]:
         _check_unchanged(state)
     return state
 
