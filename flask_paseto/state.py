@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 from collections.abc import Awaitable, Callable, Mapping
 from copy import deepcopy
@@ -90,6 +89,8 @@ async def _awaited(result: Awaitable[Any]) -> Any:
 
 
 def _loop_is_running() -> bool:
+    import asyncio  # here, because importing it takes longer than all of ours
+
     try:
         asyncio.get_running_loop()
     except RuntimeError:
