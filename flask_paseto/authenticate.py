@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from typing import Any, Unpack
+from weakref import ref
 
 from flask import Request
 
@@ -60,13 +61,14 @@ def authenticate(request: Request, need: Need, state: State) -> Identity | None:
 def _identify(
     request: Request, need: Need, state: State, record: RequestRecord
 ) -> Identity | None:
+    places = need.locations or state.config.token_locations
+    if Place.QUERY in places and request.query_string:
+        record.from_query = True  # before the look: it may refuse what is there
     found = find_token(request, need, state.config)
     if found is None:
         if need.optional:
             return None
         raise MissingToken
-    if found.place is Place.QUERY:
-        record.from_query = True
     claims = verify(found.token, need, state)
     return Identity(claims, found.place, _load_user(claims, state))
 
@@ -126,15 +128,14 @@ def _load_user(claims: VerifiedClaims, state: State) -> Any:
 
 def note_refusal(record: RequestRecord, refusal: PasetoError, state: State) -> None:
     """Note what the answer must carry, and tell whoever listens; once a refusal."""
-    if refusal.noted:
-        return
-    refusal.noted = True
+    told = record.refused is not None and record.refused() is refusal
+    record.refused = ref(refusal)
     record.refusal = Refusal(
         refusal.status_code,
         refusal.challenge(state.config.realm),
         refusal.retry_seconds,
     )
-    if refused.receivers:
+    if refused.receivers and not told:
         refused.send(
             state.app,
             error_code=refusal.error_code,

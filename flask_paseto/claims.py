@@ -111,7 +111,7 @@ class Claims:
     @property
     def scopes(self) -> frozenset[str]:
         """Return ``scope`` as a set; on the wire it is one text (RFC 9068)."""
-        return frozenset(self.wire.get("scope", "").split())
+        return frozenset(filter(None, self.wire.get("scope", "").split(" ")))
 
     def __getitem__(self, name: str) -> Any:
         return self.wire[name]
@@ -168,7 +168,7 @@ class NeedOptions(ClaimOptions, total=False):
             refused all the same.
         locations: The places to look in, instead of `PASETO_TOKEN_LOCATIONS`.
         token: The token itself or a callable that gives it, instead of a look at
-            the request.
+            the request; None is no token.
         header_name: The header, instead of `PASETO_HEADER_NAME`.
         header_type: The scheme in it, instead of `PASETO_HEADER_TYPE`; empty for a
             header that holds the bare token.
@@ -307,11 +307,17 @@ def build_need(**options: Unpack[NeedOptions]) -> Need:
     refuse_unknown(options, NeedOptions, "a guard")
     fields: dict[str, Any] = {}
     for name, value in options.items():
-        if value is None and name not in _NEVER_NONE:
+        if value is None and name == "token":
+            value = _no_token  # asked to look there, not into the request
+        elif value is None and name not in _NEVER_NONE:
             continue
         target, convert = _NEED_FIELDS[name]
         fields[target] = convert(value, name)
     return Need(**fields)
+
+
+def _no_token() -> None:
+    return None
 
 
 def _as_types(value: str | Iterable[str], name: str) -> frozenset[str]:

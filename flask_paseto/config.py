@@ -11,7 +11,7 @@ from typing import Any
 
 from .claims import Place, as_places
 from .errors import ConfigurationError
-from .keys import KEY_SETTINGS, KeyRing, read_ring
+from .keys import KEY_SETTINGS, KeyRing
 from .options import (
     as_duration,
     as_flag,
@@ -68,7 +68,10 @@ def _as_checks(value: Any, name: str) -> frozenset[str] | None:
     """Return the token types to check, None for all of them."""
     if value == "all":
         return None
-    return frozenset(as_type(item, name) for item in as_names(value, name))
+    types = frozenset(as_type(item, name) for item in as_names(value, name))
+    if isinstance(value, str) or {"all", "none"} & {item.lower() for item in types}:
+        raise ValueError(f"{name} must be 'all' or a list of token types")
+    return types
 
 
 def _as_set(value: Any, name: str) -> frozenset[str]:
@@ -133,7 +136,7 @@ SETTINGS = (
         "ACCESS_TOKEN_EXPIRES",
         as_duration,
         timedelta(minutes=15),
-        "How long an access token lasts: a `timedelta` or seconds.",
+        "How long an access token lasts: a `timedelta` or seconds, at least one.",
     ),
     Setting(
         "REFRESH_TOKEN_EXPIRES",
@@ -184,7 +187,7 @@ SETTINGS = (
         "LEEWAY",
         _as_leeway,
         timedelta(seconds=10),
-        "What clocks may differ, for `exp`, `nbf` and `iat`; 5 minutes at most.",
+        "What clocks may differ, for `exp`, `nbf` and `iat`: from 0 to 5 minutes.",
     ),
     Setting(
         "TOKEN_LOCATIONS",
@@ -235,7 +238,7 @@ SETTINGS = (
         "MAX_TOKEN_LENGTH",
         _as_count(256),
         8192,
-        "The longest token that is looked at, in characters.",
+        "The longest token that is looked at, in characters; at least 256.",
     ),
     Setting(
         "REALM", as_text, None, "The realm of challenges. Default: the app's name."
@@ -243,7 +246,7 @@ SETTINGS = (
 )
 
 # Of the design, but not in this version: ignoring one could mean a wrong yes.
-_LATER = (
+LATER_SETTINGS = (
     "KEYRING",
     "KEYSET_URL",
     "STORE",
@@ -265,6 +268,8 @@ def read_config(settings: Mapping[str, Any], realm: str) -> tuple[Config, KeyRin
     Raises:
         ConfigurationError: All that is wrong, in one message.
     """
+    from .keys.settings import read_ring  # here: it imports the cryptography
+
     faults = _faults_of_names(settings)
     values = {s.name.lower(): _read(s, settings, faults) for s in SETTINGS}
     purpose, version = values.pop("purpose"), values.pop("version")
@@ -312,7 +317,7 @@ def _faults_of_names(settings: Mapping[str, Any]) -> list[str]:
     for name in settings:
         if not name.startswith(PREFIX) or name in known:
             continue
-        if name.removeprefix(PREFIX).startswith(_LATER):
+        if name.removeprefix(PREFIX).startswith(LATER_SETTINGS):
             faults.append(f"{name} is not supported by this version")
             continue
         close = difflib.get_close_matches(name, known, n=1)

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from functools import wraps
 from inspect import iscoroutinefunction
 from typing import Any, Final, ParamSpec, TypeVar, Unpack, overload
 
-from flask import Request, current_app
-from flask.typing import ResponseReturnValue
+from flask import Request
+from werkzeug.exceptions import HTTPException
 
-from .authenticate import authenticate, note_refusal
+from .authenticate import authenticate
 from .claims import REFRESH, Need, NeedOptions, build_need
-from .errors import ConfigurationError, PasetoError
+from .errors import ConfigurationError
 from .identity import Identity, record_of, served_request
 from .state import State, current_state
 
@@ -27,13 +28,15 @@ PUBLIC: Final = Need(optional=True)
 
 
 @overload
-def paseto_required(view: View[P, R], /) -> View[P, R]: ...
+def paseto_required(view: View[P, R], /) -> View[P, R]:
+    """Guard a view."""
 
 
 @overload
 def paseto_required(
     view: None = None, /, **options: Unpack[NeedOptions]
-) -> Callable[[View[P, R]], View[P, R]]: ...
+) -> Callable[[View[P, R]], View[P, R]]:
+    """Return what guards a view with these options."""
 
 
 def paseto_required(
@@ -51,13 +54,15 @@ def paseto_required(
 
 
 @overload
-def refresh_token_required(view: View[P, R], /) -> View[P, R]: ...
+def refresh_token_required(view: View[P, R], /) -> View[P, R]:
+    """Guard a view."""
 
 
 @overload
 def refresh_token_required(
     view: None = None, /, **options: Unpack[NeedOptions]
-) -> Callable[[View[P, R]], View[P, R]]: ...
+) -> Callable[[View[P, R]], View[P, R]]:
+    """Return what guards a view with these options."""
 
 
 def refresh_token_required(
@@ -81,8 +86,16 @@ def public(view: T) -> T:
 
     Returns the same view; put it under the route decorator. A class-based view is
     marked on the class, a method of it on the method.
+
+    Raises:
+        TypeError: It takes no mark, as a bound method: wrap it in a function.
     """
-    setattr(view, NEED, PUBLIC)
+    try:
+        setattr(view, NEED, PUBLIC)
+    except AttributeError:
+        raise TypeError(
+            "public cannot mark a bound method: wrap it in a function"
+        ) from None
     return view
 
 
@@ -118,16 +131,12 @@ def _guard(view: Callable[..., Any], need: Need) -> Callable[..., Any]:
     def guarded(*args: Any, **kwargs: Any) -> Any:
         request, state = served_request(), current_state()
         if request.method == "OPTIONS" and is_preflight(request):
-            return answer_options()
+            # Raised, not returned: the guard may stand on what a view calls.
+            raise HTTPException(response=state.app.make_default_options_response())
         check(request, need, state)
-        try:
-            if is_async:
-                return current_app.ensure_sync(view)(*args, **kwargs)
-            return view(*args, **kwargs)
-        except PasetoError as refusal:
-            # Raised by the view itself; its answer needs the challenge as well.
-            note_refusal(record_of(request, state.app), refusal, state)
-            raise
+        if is_async:
+            return state.app.ensure_sync(view)(*args, **kwargs)
+        return view(*args, **kwargs)
 
     setattr(guarded, NEED, need)
     guarded.__dict__.pop(GUARD, None)  # a mark of the view, which wraps() copied
@@ -149,18 +158,15 @@ def is_preflight(request: Request) -> bool:
     )
 
 
-def answer_options() -> ResponseReturnValue:
-    """Return Flask's own answer to OPTIONS; no view runs."""
-    return current_app.make_default_options_response()
+def _mark_wrapped(view: Any, guarded: Callable[..., Any]) -> None:
+    """Mark what is under a guard, through other decorators, for `check_routes`.
 
-
-def _mark_wrapped(view: Callable[..., Any], guarded: Callable[..., Any]) -> None:
-    try:
-        setattr(view, GUARD, guarded)
-    except AttributeError:
-        # A bound method or a builtin takes no mark, and no route decorator either
-        # hands one back, which is the mistake the mark is there to find.
-        return
+    A bound method or a builtin takes no mark; no route decorator hands one back.
+    """
+    while view is not None:
+        with suppress(AttributeError):
+            setattr(view, GUARD, guarded)
+        view = getattr(view, "__wrapped__", None)
 
 
 def check_routes(views: dict[str, Callable[..., Any]]) -> None:

@@ -29,7 +29,7 @@ import json
 import re
 from collections.abc import Iterable
 from datetime import timedelta
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from werkzeug.exceptions import (
     BadRequest,
@@ -50,38 +50,59 @@ class ConfigurationError(RuntimeError):
 class PasetoError(HTTPException):
     """A refusal; catch it with ``app.errorhandler(PasetoError)``.
 
-    It is never raised itself, only its subclasses are. Each is also werkzeug's
-    exception of the same status, so ``errorhandler(401)`` catches it too.
+    Its subclasses are raised, and yours may be. Each is also werkzeug's exception of
+    its status, as in ``class Locked(PasetoError, Unauthorized)``, so
+    ``errorhandler(401)`` catches it too.
 
     Attributes:
         error_code: The reason for programs, stable across versions.
         challenge_error: The ``error`` of the challenge (RFC 6750 section 3.1),
             None where the challenge has none.
         retry_seconds: When to try again (`Retry-After`), None where that is moot.
+        default_message: The reason for people when none is given.
         message: The reason for people; no token, key or claim is in it.
     """
 
     error_code: ClassVar[str] = "unauthorized"
     challenge_error: ClassVar[str | None] = None
     retry_seconds: ClassVar[int | None] = None
-    description = "The request was refused."
-    noted = False  # whether the request it was raised in knows of it
+    default_message: ClassVar[str] = "The request was refused."
+    response: Response | None
+    message: str
+    data: dict[str, str]
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if cls.code is None:
+            raise TypeError(
+                f"{cls.__name__} needs a status: "
+                f"class {cls.__name__}(PasetoError, Unauthorized)"
+            )
+        if "description" in cls.__dict__:  # as werkzeug's exceptions have it
+            cls.default_message = cls.description or ""
 
     def __init__(self, message: str | None = None) -> None:
-        super().__init__(message)
-        self.message: str = self.description or ""
+        if type(self) is PasetoError:
+            raise TypeError("PasetoError is not raised itself: raise a subclass of it")
+        self.message = message or self.default_message
+        super().__init__(self.message)
         self.data = {"error": self.error_code, "message": self.message}
-        # Prebuilt, because the REST extensions write bodies of their own otherwise.
-        self.response = Response(
-            json.dumps(self.data), self.code, mimetype="application/json"
-        )
-        if self.retry_seconds is not None:
-            self.response.headers["Retry-After"] = str(self.retry_seconds)
+        # A prebuilt answer, because the REST extensions write one of their own
+        # otherwise. They look whether it is there; get_response() gives it.
+        self.response = self.get_response()
 
     @property
     def status_code(self) -> int:
         """Return the HTTP status of the answer."""
-        return self.code or 500
+        return self.code or 401
+
+    def get_response(self, environ: Any = None, scope: Any = None) -> Response:
+        """Return the answer, new each time: an exception may be raised twice."""
+        body = json.dumps(self.data, separators=(",", ":")) + "\n"
+        response = Response(body, self.status_code, mimetype="application/json")
+        if self.retry_seconds is not None:
+            response.headers["Retry-After"] = str(self.retry_seconds)
+        return response
 
     def challenge(self, realm: str) -> str | None:
         """Return the value of ``WWW-Authenticate``, or None where none is due.
@@ -111,86 +132,88 @@ def _quotable(text: str) -> str:
 class InvalidRequest(PasetoError, BadRequest):
     """Two tokens in one place, or a header or body that breaks its own syntax."""
 
-    error_code = "invalid_request"
-    challenge_error = "invalid_request"
-    description = "The request must carry exactly one well-formed token."
+    error_code: ClassVar[str] = "invalid_request"
+    challenge_error: ClassVar[str | None] = "invalid_request"
+    default_message: ClassVar[str] = (
+        "The request must carry exactly one well-formed token."
+    )
 
 
 class MissingToken(PasetoError, Unauthorized):
     """No token where the view looks for one."""
 
-    error_code = "token_missing"
-    description = "A token is required."
+    error_code: ClassVar[str] = "token_missing"
+    default_message: ClassVar[str] = "A token is required."
 
 
 class InvalidToken(PasetoError, Unauthorized):
     """Wrong length, form, key or seal: one answer for all, so that it tells nothing."""
 
-    error_code = "token_invalid"
-    challenge_error = "invalid_token"
-    description = "The token is not valid."
+    error_code: ClassVar[str] = "token_invalid"
+    challenge_error: ClassVar[str | None] = "invalid_token"
+    default_message: ClassVar[str] = "The token is not valid."
 
 
 class ExpiredToken(PasetoError, Unauthorized):
     """The time of ``exp`` has come."""
 
-    error_code = "token_expired"
-    challenge_error = "invalid_token"
-    description = "The token has expired."
+    error_code: ClassVar[str] = "token_expired"
+    challenge_error: ClassVar[str | None] = "invalid_token"
+    default_message: ClassVar[str] = "The token has expired."
 
 
 class TokenNotYetValid(PasetoError, Unauthorized):
     """The time of ``nbf`` or ``iat`` has not come."""
 
-    error_code = "token_not_yet_valid"
-    challenge_error = "invalid_token"
-    description = "The token is not valid yet."
+    error_code: ClassVar[str] = "token_not_yet_valid"
+    challenge_error: ClassVar[str | None] = "invalid_token"
+    default_message: ClassVar[str] = "The token is not valid yet."
 
 
 class InvalidClaims(PasetoError, Unauthorized):
     """Wrong issuer or audience, or a claim that is missing or ill-typed."""
 
-    error_code = "claims_invalid"
-    challenge_error = "invalid_token"
-    description = "The claims of the token are not accepted here."
+    error_code: ClassVar[str] = "claims_invalid"
+    challenge_error: ClassVar[str | None] = "invalid_token"
+    default_message: ClassVar[str] = "The claims of the token are not accepted here."
 
 
 class WrongTokenType(PasetoError, Unauthorized):
     """A token of a type that the view does not take."""
 
-    error_code = "wrong_token_type"
-    challenge_error = "invalid_token"
-    description = "A token of another type is required."
+    error_code: ClassVar[str] = "wrong_token_type"
+    challenge_error: ClassVar[str | None] = "invalid_token"
+    default_message: ClassVar[str] = "A token of another type is required."
 
 
 class AccessTokenRequired(WrongTokenType):
     """Another token came where only an access token is taken."""
 
-    error_code = "access_token_required"
-    description = "An access token is required."
+    error_code: ClassVar[str] = "access_token_required"
+    default_message: ClassVar[str] = "An access token is required."
 
 
 class RefreshTokenRequired(WrongTokenType):
     """Another token came where only a refresh token is taken."""
 
-    error_code = "refresh_token_required"
-    description = "A refresh token is required."
+    error_code: ClassVar[str] = "refresh_token_required"
+    default_message: ClassVar[str] = "A refresh token is required."
 
 
 class RevokedToken(PasetoError, Unauthorized):
     """The token was revoked."""
 
-    error_code = "token_revoked"
-    challenge_error = "invalid_token"
-    description = "The token has been revoked."
+    error_code: ClassVar[str] = "token_revoked"
+    challenge_error: ClassVar[str | None] = "invalid_token"
+    default_message: ClassVar[str] = "The token has been revoked."
 
 
 class FreshTokenRequired(PasetoError, Unauthorized):
     """The token was not issued by a login (RFC 9470 section 3)."""
 
-    error_code = "fresh_token_required"
-    challenge_error = "insufficient_user_authentication"
-    description = "A fresh token is required: log in again."
+    error_code: ClassVar[str] = "fresh_token_required"
+    challenge_error: ClassVar[str | None] = "insufficient_user_authentication"
+    default_message: ClassVar[str] = "A fresh token is required: log in again."
 
 
 class ReauthenticationRequired(PasetoError, Unauthorized):
@@ -201,15 +224,15 @@ class ReauthenticationRequired(PasetoError, Unauthorized):
             into the challenge.
     """
 
-    error_code = "reauthentication_required"
-    challenge_error = "insufficient_user_authentication"
-    description = "The login is too old: log in again."
+    error_code: ClassVar[str] = "reauthentication_required"
+    challenge_error: ClassVar[str | None] = "insufficient_user_authentication"
+    default_message: ClassVar[str] = "The login is too old: log in again."
 
     def __init__(
         self, message: str | None = None, *, max_age: timedelta | None = None
     ) -> None:
         super().__init__(message)
-        self.max_age = max_age
+        self.max_age: timedelta | None = max_age
 
     def challenge_params(self) -> dict[str, str]:
         """Return ``max_age`` in seconds."""
@@ -221,9 +244,9 @@ class ReauthenticationRequired(PasetoError, Unauthorized):
 class UserNotFound(PasetoError, Unauthorized):
     """The user of the token is not there any more."""
 
-    error_code = "user_not_found"
-    challenge_error = "invalid_token"
-    description = "The user of the token does not exist."
+    error_code: ClassVar[str] = "user_not_found"
+    challenge_error: ClassVar[str | None] = "invalid_token"
+    default_message: ClassVar[str] = "The user of the token does not exist."
 
 
 class InsufficientScope(PasetoError, Forbidden):
@@ -233,15 +256,17 @@ class InsufficientScope(PasetoError, Forbidden):
         scopes: The scopes that are needed; they go into the challenge.
     """
 
-    error_code = "insufficient_scope"
-    challenge_error = "insufficient_scope"
-    description = "The token does not have the scopes that are required."
+    error_code: ClassVar[str] = "insufficient_scope"
+    challenge_error: ClassVar[str | None] = "insufficient_scope"
+    default_message: ClassVar[str] = (
+        "The token does not have the scopes that are required."
+    )
 
     def __init__(
         self, message: str | None = None, *, scopes: Iterable[str] = ()
     ) -> None:
         super().__init__(message)
-        self.scopes = tuple(scopes)
+        self.scopes: tuple[str, ...] = tuple(scopes)
 
     def challenge_params(self) -> dict[str, str]:
         """Return the ``scope`` that is needed."""
@@ -251,13 +276,13 @@ class InsufficientScope(PasetoError, Forbidden):
 class ClaimsRejected(PasetoError, Forbidden):
     """``claims_verification_loader`` said no."""
 
-    error_code = "claims_rejected"
-    description = "The claims of the token were rejected."
+    error_code: ClassVar[str] = "claims_rejected"
+    default_message: ClassVar[str] = "The claims of the token were rejected."
 
 
 class StoreUnavailable(PasetoError, ServiceUnavailable):
     """It cannot be told now whether the token was revoked: come back in a second."""
 
-    error_code = "store_unavailable"
-    retry_seconds = 1
-    description = "The token could not be checked: try again."
+    error_code: ClassVar[str] = "store_unavailable"
+    retry_seconds: ClassVar[int | None] = 1
+    default_message: ClassVar[str] = "The token could not be checked: try again."

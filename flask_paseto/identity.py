@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
+from weakref import ref
 
 from flask import Flask, Request, current_app, has_request_context, request
 from werkzeug.local import LocalProxy
@@ -39,15 +40,31 @@ class Refusal:
 class RequestRecord:
     """What the extension knows of one request; the one thing of ours on it."""
 
-    __slots__ = ("from_query", "identity", "issued", "met", "refusal", "sessions")
+    __slots__ = (
+        "from_query",
+        "identity",
+        "issued",
+        "met",
+        "refusal",
+        "refused",
+        "sessions",
+    )
+
+    met: Need | None
+    """The need of the last guard that let the request pass."""
+    identity: Identity | None
+    refusal: Refusal | None
+    refused: ref[Exception] | None
+    """The exception behind the refusal; held weakly, it holds the whole request."""
+    from_query: bool
+    issued: bool
+    sessions: dict[str, str]
+    """The session ids made in this request, by subject."""
 
     def __init__(self) -> None:
-        self.met: Need | None = None  # the need of the last guard that let pass
-        self.identity: Identity | None = None
-        self.refusal: Refusal | None = None
-        self.from_query = False
-        self.issued = False
-        self.sessions: dict[str, str] = {}  # new session ids, by subject
+        self.met = self.identity = self.refusal = self.refused = None
+        self.from_query = self.issued = False
+        self.sessions = {}
 
 
 Records = dict[Flask, RequestRecord]

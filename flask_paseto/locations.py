@@ -54,6 +54,11 @@ def _in_header(request: Request, need: Need, config: Config) -> str | None:
     if not value:
         return None
     scheme = config.header_type if need.header_type is None else need.header_type
+    if len(value) > config.max_token_length + len(scheme) + 1:
+        # Nothing walks over what is too long to be a token.
+        if value[: len(scheme)].lower() == scheme.lower():
+            raise InvalidToken
+        return None
     if not scheme:
         return _only(value.strip(" \t").split(","))
     found, _, token = value.partition(" ")
@@ -76,6 +81,8 @@ def _in_json(request: Request, need: Need, config: Config) -> str | None:
     key = need.json_key or default
     try:
         body = json.loads(request.get_data(), object_pairs_hook=_Pairs)
+    except OSError:
+        raise InvalidRequest from None  # the body broke off
     except (ValueError, RecursionError):
         return None  # no JSON, so no token in it
     if not isinstance(body, _Pairs):
@@ -89,7 +96,10 @@ class _Pairs(list[tuple[str, Any]]):
 
 def _in_form(request: Request, need: Need, config: Config) -> str | None:
     default = config.refresh_form_key if need.is_refresh else config.form_key
-    return _only(request.form.getlist(need.form_key or default))
+    try:
+        return _only(request.form.getlist(need.form_key or default))
+    except OSError:
+        raise InvalidRequest from None  # the body broke off
 
 
 def _in_query(request: Request, need: Need, config: Config) -> str | None:

@@ -9,6 +9,7 @@ from importlib.metadata import PackageNotFoundError, distribution
 from typing import Any, TypeVar, Unpack
 
 from flask import Blueprint, Flask, Response, current_app
+from flask.views import MethodView
 
 from .authenticate import note_refusal
 from .claims import Need, NeedOptions, build_need
@@ -60,6 +61,7 @@ class PasetoManager:
             app.register_error_handler(PasetoError, _answer)
         app.before_request_funcs.setdefault(None, []).insert(0, _check_routes_once)
         app.after_request(partial(_stamp, app))
+        _note_refusals_of_views(app)
         app.context_processor(template_user)
 
     def protect(
@@ -123,18 +125,40 @@ def _warn_of_namesake() -> None:
     except PackageNotFoundError:
         return
     warnings.warn(
-        "the distribution flask-paseto of 2020 is installed too and has a package of "
-        "this name that verifies nothing: pip uninstall both, then pip install "
+        "the distribution flask-paseto is installed too; it is another project with a "
+        "package of the same name: pip uninstall both, then pip install "
         "flask-paseto-auth",
         stacklevel=3,
     )
 
 
 def _answer(refusal: PasetoError) -> Any:
-    """Answer a refusal that no handler of the app takes."""
+    """Answer a refusal that no handler of the app takes.
+
+    One of a hook of the app is noted here: no view ran.
+    """
     record = record_of(served_request(), served_app())
     note_refusal(record, refusal, current_state())
     return refusal.get_response()
+
+
+def _note_refusals_of_views(app: Flask) -> None:
+    """Note what a view itself refuses, before anybody answers it.
+
+    Between a view and the handlers Flask has no hook, and the REST extensions go
+    around the handlers; so this wraps the one method that runs every view.
+    """
+    run_view = app.dispatch_request
+
+    def dispatch_request(*args: Any) -> Any:
+        try:
+            return run_view(*args)
+        except PasetoError as refusal:
+            record = record_of(served_request(), app)
+            note_refusal(record, refusal, current_state())
+            raise
+
+    app.dispatch_request = dispatch_request  # type: ignore[method-assign]
 
 
 def _check_routes_once() -> None:
@@ -175,7 +199,9 @@ def _innermost_need(app: Flask, request: Any) -> Need:
 
 
 def _method_of(view_class: Any, method: str) -> Any:
-    """Return the method of a class-based view, which may have a guard of its own."""
+    """Return the method that will run, which may have a guard of its own."""
+    if not (isinstance(view_class, type) and issubclass(view_class, MethodView)):
+        return None
     found = getattr(view_class, method.lower(), None)
     if found is None and method == "HEAD":
         return getattr(view_class, "get", None)
@@ -197,6 +223,7 @@ def _stamp(app: Flask, response: Response) -> Response:
     if record.issued:
         response.cache_control.no_store = True
     elif record.from_query:
+        response.cache_control.public = False
         response.cache_control.private = True
     return response
 

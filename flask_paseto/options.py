@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 _TYPE_NAME = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
@@ -60,6 +60,23 @@ def as_scheme(value: str, name: str) -> str:
     return value
 
 
+def as_utc(moment: datetime, name: str) -> datetime:
+    """Return a datetime with an offset as UTC.
+
+    Raises:
+        TypeError: It is no datetime.
+        ValueError: It has no offset, or is outside of time in UTC.
+    """
+    if not isinstance(moment, datetime):
+        raise TypeError(f"{name} must be a datetime")
+    if moment.utcoffset() is None:
+        raise ValueError(f"{name} must have an offset")
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError(f"{name} is out of range") from None
+
+
 def as_flag(value: bool, name: str) -> bool:
     """Return a bool, and nothing that merely looks true."""
     if not isinstance(value, bool):
@@ -97,7 +114,9 @@ def as_scopes(
     """Return scopes given as a collection, or as one text with spaces between."""
     if value is None:
         return frozenset()
-    scopes: list[Any] = value.split() if isinstance(value, str) else list(value)
+    scopes: list[Any] = list(value)
+    if isinstance(value, str):
+        scopes = [scope for scope in value.split(" ") if scope]
     for scope in scopes:
         if not isinstance(scope, str) or not _SCOPE.fullmatch(scope):
             raise ValueError(

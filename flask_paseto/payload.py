@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime
 from functools import lru_cache
 from math import isfinite
@@ -25,8 +26,6 @@ _DATE = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}T(?:[01][0-9]|2[0-3]):[0-9]{2}:[0-9]{2}"
     r"(?:\.[0-9]{1,9})?(?:Z|[+-](?:[01][0-9]|2[0-3]):[0-5][0-9])"
 )
-_REQUIRED = frozenset({"sub", "type", "jti", "iat"})
-_TEXTS = ("sub", "type", "jti", "sid", "iss", "scope")
 
 
 class Unsealed(NamedTuple):
@@ -96,10 +95,9 @@ def encode_json(value: Mapping[str, Any]) -> bytes:
     Raises:
         ValueError, TypeError: JSON has no words for it.
     """
-    try:
+    with suppress(RecursionError, UnicodeError):  # whose repr would show it all
         return _ENCODER.encode(value).encode()
-    except RecursionError:
-        raise ValueError("too many levels to be a claim or a footer") from None
+    raise ValueError("a claim or footer has too many levels, or is no Unicode text")
 
 
 def parse_footer(raw: bytes) -> Footer:
@@ -109,19 +107,23 @@ def parse_footer(raw: bytes) -> Footer:
         InvalidToken: It is longer than 1 kB, has more than one level, more than
             8 names or one name twice, or is not UTF-8.
     """
-    try:
-        if len(raw) > MAX_FOOTER:
-            raise InvalidToken
+    if len(raw) > MAX_FOOTER:
+        raise InvalidToken
+    with suppress(ValueError, RecursionError):
         if not raw.startswith(b"{"):
             return raw.decode()
         footer = _parse_object(raw)
-    except (ValueError, RecursionError):
-        raise InvalidToken from None
-    if len(footer) > MAX_FOOTER_NAMES or not isinstance(footer.get("kid", ""), str):
-        raise InvalidToken
-    if any(isinstance(value, dict | list) for value in footer.values()):
-        raise InvalidToken
-    return MappingProxyType(footer)
+        if _is_footer(footer):
+            return MappingProxyType(footer)
+    raise InvalidToken
+
+
+def _is_footer(footer: dict[str, Any]) -> bool:
+    return (
+        len(footer) <= MAX_FOOTER_NAMES
+        and isinstance(footer.get("kid", ""), str)
+        and not any(isinstance(value, dict | list) for value in footer.values())
+    )
 
 
 def parse_payload(raw: bytes) -> dict[str, Any]:
@@ -130,12 +132,15 @@ def parse_payload(raw: bytes) -> dict[str, Any]:
     Raises:
         InvalidToken: It is not a JSON object as strict as JSON-1 asks.
     """
+    found: dict[str, Any] | None
     try:
         found = _parse_object(raw)
         if b"[" in raw or raw.find(b"{", 1) > 0:
-            return {name: _freeze(value, 1) for name, value in found.items()}
+            found = {name: _freeze(value, 1) for name, value in found.items()}
     except (ValueError, RecursionError):
-        raise InvalidToken from None
+        found = None  # what was raised holds the payload: it must not hang on ours
+    if found is None:
+        raise InvalidToken
     return found
 
 
@@ -158,10 +163,13 @@ def read_claims(unsealed: Unsealed) -> OpenedClaims:
             the wrong type.
     """
     wire = parse_payload(unsealed.payload)
-    for name in _TEXTS:
-        if name in wire and type(wire[name]) is not str:
+    for name in ("sub", "type", "jti"):
+        if type(wire.get(name)) is not str or not wire[name]:
             raise InvalidClaims
-    if not wire.keys() >= _REQUIRED or not wire["sub"]:
+    for name in ("sid", "iss"):
+        if type(wire.get(name, "-")) is not str or wire.get(name) == "":
+            raise InvalidClaims
+    if type(wire.get("scope", "")) is not str:
         raise InvalidClaims
     if "aud" in wire and not _is_audience(wire["aud"]):
         raise InvalidClaims
@@ -171,7 +179,7 @@ def read_claims(unsealed: Unsealed) -> OpenedClaims:
             MappingProxyType(wire),
             unsealed.footer,
             unsealed.key_id,
-            parse_date(wire["iat"]),
+            parse_date(wire.get("iat")),
             parse_date(wire["exp"]) if "exp" in wire else None,
             parse_date(wire["nbf"]) if "nbf" in wire else None,
             parse_date(wire["auth_time"]) if "auth_time" in wire else None,
@@ -192,19 +200,17 @@ def parse_date(value: Any) -> datetime:
     Raises:
         InvalidClaims: It is anything else.
     """
-    if type(value) is not str:
+    date = _parse_date(value) if type(value) is str else None
+    if date is None:
         raise InvalidClaims
-    return _parse_date(value)
+    return date
 
 
 @lru_cache(maxsize=4096)  # one token comes again and again, and so do its dates
-def _parse_date(text: str) -> datetime:
-    if not _DATE.fullmatch(text):
-        raise InvalidClaims
-    try:
-        return datetime.fromisoformat(text)
-    except ValueError:
-        raise InvalidClaims from None
+def _parse_date(text: str) -> datetime | None:
+    with suppress(ValueError):
+        return datetime.fromisoformat(text) if _DATE.fullmatch(text) else None
+    return None
 
 
 def format_date(value: datetime) -> str:

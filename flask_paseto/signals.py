@@ -6,19 +6,19 @@ No token, key, claim value or footer is ever in one. A receiver of
 
 from __future__ import annotations
 
-from blinker import Namespace
+from blinker import NamedSignal, Namespace
 
 _signals = Namespace()
 
-authenticated = _signals.signal(
+authenticated: NamedSignal = _signals.signal(
     "paseto-authenticated",
-    doc="A guard let a token pass. Keywords: `place`, `token_type`.",
+    doc="A guard let a token pass. It carries `place`, `token_type`.",
 )
-refused = _signals.signal(
+refused: NamedSignal = _signals.signal(
     "paseto-refused",
-    doc="A guard refused the request. Keywords: `error_code`, `status_code`.",
+    doc="A guard refused the request. It carries `error_code`, `status_code`.",
 )
-token_issued = _signals.signal(
+token_issued: NamedSignal = _signals.signal(
     "paseto-token-issued",
-    doc="A token was issued. Keyword: `token_type`.",
+    doc="A token was issued. It carries `token_type`.",
 )

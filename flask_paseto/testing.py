@@ -33,7 +33,7 @@ class Clock:
     def __init__(self, start: datetime | None = None) -> None:
         if start is not None and start.utcoffset() is None:
             raise ValueError("start must be a datetime with an offset")
-        self.time = start or datetime.now(UTC)
+        self.time: datetime = start or datetime.now(UTC)
 
     def __call__(self) -> datetime:
         return self.time

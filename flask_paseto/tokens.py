@@ -20,6 +20,7 @@ from .options import (
     as_scopes,
     as_text,
     as_type,
+    as_utc,
     refuse_unknown,
 )
 from .payload import format_date
@@ -35,6 +36,8 @@ NEVER: Final = _Never.NEVER
 """As ``expires_in``: a token without ``exp``; needs ``PASETO_ALLOW_NON_EXPIRING``."""
 
 BEARER: Final = "Bearer"
+
+_EARLIEST: Final = datetime(2, 1, 1, tzinfo=UTC)
 
 RESERVED_CLAIMS: Final = frozenset(
     {"sub", "type", "jti", "sid", "iat", "exp", "nbf", "auth_time", "fresh"}
@@ -209,7 +212,8 @@ class _Login:
         """Return the token, and tell whoever listens."""
         refuse_unknown(options, TokenOptions, "a token")
         payload = self._claims(token_type, options, fresh)
-        payload.update(self._extra_claims(options.get("user_claims")))
+        extra = self._extra_claims(options.get("user_claims"))
+        payload.update(extra)
         footer = options.get("footer")
         if footer is not None and "kid" in footer:
             raise ValueError("footer: kid is reserved for the id of the key")
@@ -221,6 +225,7 @@ class _Login:
             if given is None
             else as_bytes(given, "implicit_assertion"),
             purpose=_purpose(options.get("purpose")),
+            read_back=bool(extra),
         )
         if self.record is not None:
             self.record.issued = True
@@ -235,8 +240,9 @@ class _Login:
         config, lifetime = self.state.config, self.lifetime(token_type, options)
         issuer, audience = options.get("issuer"), options.get("audience")
         expires = None if lifetime is None else self._after(lifetime, "expires_in")
-        login = self.auth_time(token_type, fresh is not False, options)
-        scopes = self._scopes(token_type, options.get("scopes"))
+        is_login = fresh is not False
+        login = self.auth_time(token_type, is_login, options)
+        scopes = self._scopes(token_type, is_login, options.get("scopes"))
         audiences = (
             config.audience if audience is None else as_names(audience, "audience")
         )
@@ -302,15 +308,15 @@ class _Login:
             return None
         if self.earlier is not None:
             login = self.earlier.auth_time
+            if login is None:
+                return None
             # Of a clock ahead of ours: never after this token's own iat.
-            return None if login is None else min(login.astimezone(UTC), self.now)
+            return min(as_utc(max(login, _EARLIEST), "auth_time"), self.now)
         is_login = token_type == REFRESH and self.verified is None
         return self.now if is_login else None
 
     def _as_moment(self, given: Any) -> datetime:
-        if not isinstance(given, datetime) or given.utcoffset() is None:
-            raise TypeError("auth_time must be a datetime with an offset")
-        moment = given.astimezone(UTC).replace(microsecond=0)
+        moment = as_utc(given, "auth_time").replace(microsecond=0)
         if moment > self.now:
             raise ValueError("auth_time must not be in the future")
         return moment
@@ -327,9 +333,7 @@ class _Login:
         if given is None:
             return None
         if isinstance(given, datetime):
-            if given.utcoffset() is None:
-                raise ValueError("not_before must be a datetime with an offset")
-            start = given.astimezone(UTC)
+            start = as_utc(given, "not_before")
         else:
             start = self._after(as_duration(given, "not_before"), "not_before")
         if expires is not None and start >= expires:
@@ -345,17 +349,25 @@ class _Login:
         return format_date(until if expires is None else min(until, expires))
 
     def _scopes(
-        self, token_type: str, given: str | Iterable[str] | None
+        self, token_type: str, fresh: bool, given: str | Iterable[str] | None
     ) -> frozenset[str] | None:
-        """Return the scopes; those of the verified token are the ceiling."""
+        """Return the scopes; those of the verified token are the ceiling.
+
+        A login has no ceiling. A token without scopes is a ceiling too, except for
+        types of your own, which are made from plain tokens.
+        """
         scopes = None if given is None else as_scopes(given)
-        if self.earlier is None or self.earlier.get("scope") is None:
+        if self.earlier is None or fresh:
             return scopes
-        ceiling = self.earlier.scopes
+        ours = token_type in (ACCESS, REFRESH)
+        ceiling = self.earlier.scopes if ours or "scope" in self.earlier.wire else None
         if scopes is None:
-            return ceiling if token_type in (ACCESS, REFRESH) else None
-        if not scopes <= ceiling:
-            raise ValueError("scopes must be among those of the token they come from")
+            return (ceiling or None) if ours else None
+        if ceiling is not None and not scopes <= ceiling:
+            raise ValueError(
+                "scopes must be among those of the verified token; give the refresh "
+                "token its scopes at login, or pass fresh=True after a new login"
+            )
         return scopes
 
     def _extra_claims(self, given: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import re
 from base64 import urlsafe_b64encode
 from binascii import Error as Base64Error
 from binascii import a2b_base64
+from secrets import token_bytes
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ec import (
@@ -13,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import (
     EllipticCurvePrivateKey,
     EllipticCurvePublicKey,
     derive_private_key,
+    generate_private_key,
 )
 from cryptography.hazmat.primitives.asymmetric.ed25519 import (
     Ed25519PrivateKey,
@@ -20,11 +22,15 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import (
 )
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
+    NoEncryption,
+    PrivateFormat,
     PublicFormat,
     load_pem_private_key,
     load_pem_public_key,
 )
 from pyseto import Key, KeyInterface
+
+from .ring import Purpose
 
 _PASERK = re.compile(r"k([34])\.(local|secret|public)\.([A-Za-z0-9_-]+)")
 _LENGTHS = {
@@ -144,3 +150,16 @@ def public_half(key: KeyInterface) -> KeyInterface:
         return Key.from_paserk("k4.public." + _encode(raw[32:]))
     private = derive_private_key(int.from_bytes(raw, "big"), SECP384R1())
     return Key.from_paserk("k3.public." + _encode(_point(private.public_key())))
+
+
+def generate_key(version: int = 4, purpose: Purpose = "local") -> KeyInterface:
+    """Return a new key: `local`, or the private one for `public`."""
+    if purpose == "local":
+        return Key.new(version, "local", token_bytes(32))
+    private = (
+        Ed25519PrivateKey.generate()
+        if version == 4
+        else generate_private_key(SECP384R1())
+    )
+    pem = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    return parse_pem(pem.decode(), "secret")

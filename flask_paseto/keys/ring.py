@@ -6,41 +6,26 @@ import json
 from base64 import urlsafe_b64encode
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from secrets import token_bytes
 from types import MappingProxyType
-from typing import Literal, NoReturn, cast
-
-from cryptography.hazmat.primitives.asymmetric.ec import (
-    SECP384R1,
-    generate_private_key,
-)
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-)
-from pyseto import Key, KeyInterface
-
-from .paserk import parse_pem, public_half
+from typing import Any, Literal, NoReturn
 
 Purpose = Literal["local", "public"]
 
+KEY_SETTINGS = {
+    "SECRET_KEY": "The key of `local` tokens: a `k4.local` or `k3.local` PASERK, 32 "
+    "`bytes`, or a text of 32 characters or more, from which the key is derived "
+    "(HKDF-SHA256).",
+    "SECRET_KEY_FALLBACKS": "A list of former `PASETO_SECRET_KEY`s: accepted, they "
+    "issue nothing.",
+    "PRIVATE_KEY": "The key that signs `public` tokens: a `k4.secret` or `k3.secret` "
+    "PASERK, or a PEM of Ed25519 or P-384.",
+    "PUBLIC_KEY": "The key that verifies `public` tokens: a `k4.public` or `k3.public` "
+    "PASERK or a PEM. Beside `PASETO_PRIVATE_KEY` it must be its other half.",
+    "PUBLIC_KEYS": "A list of public keys, all of them accepted.",
+}
+
 # What is left of the body when the payload is empty: nonce and tag, or signature.
 _OVERHEAD = {"v3.local": 80, "v4.local": 64, "v3.public": 96, "v4.public": 64}
-
-
-def generate_key(version: int = 4, purpose: Purpose = "local") -> KeyInterface:
-    """Return a new key: `local`, or the private one for `public`."""
-    if purpose == "local":
-        return Key.new(version, "local", token_bytes(32))
-    private = (
-        Ed25519PrivateKey.generate()
-        if version == 4
-        else generate_private_key(SECP384R1())
-    )
-    pem = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    return parse_pem(pem.decode(), "secret")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,24 +35,29 @@ class RingKey:
     Attributes:
         key_id: Its PASERK id, `lid` for local, `pid` for public and private keys.
         header: `v4.local` and so on.
+        prefix: The same with the dot that follows it in a token.
         overhead: The bytes of a token's body that are not payload.
         private: Whether it can issue.
+        purpose: `local` or `public`.
         footer: The footer that holds its id alone, as bytes and as a mapping.
-        open: (body, footer, implicit assertion) -> payload, or any exception.
     """
 
     key_id: str
     header: str
+    prefix: str
     overhead: int
     private: bool
     footer: bytes = field(repr=False)
     footer_claims: Mapping[str, str] = field(repr=False)
-    open: Callable[[bytes, bytes, bytes], bytes] = field(repr=False)
-    _key: KeyInterface = field(repr=False)
+    purpose: Purpose = field(repr=False)
+    _open: Callable[[bytes, bytes, bytes], bytes] = field(repr=False)
+    _seal: Callable[[bytes, bytes, bytes], bytes] = field(repr=False)
 
     @classmethod
-    def of(cls, key: KeyInterface) -> RingKey:
-        """Return the ring's entry for a key of pyseto."""
+    def of(cls, key: Any) -> RingKey:
+        """Return the ring's entry for a `pyseto.KeyInterface`."""
+        from .paserk import public_half  # here: it imports the cryptography
+
         header = f"v{key.version}.{key.purpose}"
         local = key.purpose == "local"
         signs = key.is_secret and not local
@@ -77,24 +67,26 @@ class RingKey:
         return cls(
             key_id=key_id,
             header=header,
+            prefix=header + ".",
             overhead=_OVERHEAD[header],
             private=local or signs,
             footer=json.dumps(footer, separators=(",", ":")).encode(),
             footer_claims=MappingProxyType(footer),
-            open=opener.decrypt if local else opener.verify,
-            _key=key,
+            purpose=key.purpose,
+            _open=opener.decrypt if local else opener.verify,
+            _seal=key.encrypt if local else key.sign,
         )
 
-    @property
-    def purpose(self) -> Purpose:
-        """Return `local` or `public`."""
-        return cast(Purpose, self._key.purpose)
+    def open(self, body: bytes, footer: bytes, assertion: bytes) -> bytes:
+        """Return the payload of a body that this key sealed, or raise anything."""
+        return self._open(body, footer, assertion)
 
     def seal(self, payload: bytes, footer: bytes, assertion: bytes) -> str:
         """Return the token of a payload."""
-        if self._key.purpose == "local":
-            return self._key.encrypt(payload, footer, assertion).decode()
-        body = payload + self._key.sign(payload, footer, assertion)
+        sealed = self._seal(payload, footer, assertion)
+        if self.purpose == "local":
+            return sealed.decode()
+        body = payload + sealed
         return f"{self.header}.{encode_part(body)}.{encode_part(footer)}"
 
     def __reduce__(self) -> NoReturn:
@@ -137,9 +129,9 @@ class KeyRing:
         Args:
             purpose: Which of two issuing keys is the one; needless with one.
         """
-        issuers = {key.purpose: key for key in issuing}
+        issuers: dict[Purpose, RingKey] = {key.purpose: key for key in issuing}
         if purpose is None and len(issuers) == 1:
-            (purpose,) = issuers
+            purpose = next(iter(issuers))
         by_id = {key.key_id: key for key in (*issuers.values(), *accepted)}
         by_header: dict[str, tuple[RingKey, ...]] = {}
         for key in by_id.values():

@@ -12,21 +12,9 @@ from .material import (
     read_private_key,
     read_public_key,
 )
-from .ring import KeyRing, Purpose, RingKey
+from .ring import KEY_SETTINGS, KeyRing, Purpose, RingKey
 
 PREFIX = "PASETO_"
-KEY_SETTINGS = {
-    "SECRET_KEY": "The key of `local` tokens: a `k4.local` or `k3.local` PASERK, 32 "
-    "`bytes`, or a text of 32 characters or more, from which the key is derived "
-    "(HKDF-SHA256).",
-    "SECRET_KEY_FALLBACKS": "A list of former `PASETO_SECRET_KEY`s: accepted, they "
-    "issue nothing.",
-    "PRIVATE_KEY": "The key that signs `public` tokens: a `k4.secret` or `k3.secret` "
-    "PASERK, or a PEM of Ed25519 or P-384.",
-    "PUBLIC_KEY": "The key that verifies `public` tokens: a `k4.public` or `k3.public` "
-    "PASERK or a PEM. Beside `PASETO_PRIVATE_KEY` it must be its other half.",
-    "PUBLIC_KEYS": "A list of public keys, all of them accepted.",
-}
 _LISTS = ("SECRET_KEY_FALLBACKS", "PUBLIC_KEYS")
 _KEYGEN = "make one with: flask paseto keygen"
 
