@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from binascii import a2b_base64
 from typing import Any
 
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -12,53 +11,19 @@ from pyseto import Key, KeyInterface
 
 from .paserk import decode_paserk, parse_paserk, parse_pem
 from .ring import RingKey
+from .secrecy import refuse_guessable, refuse_other_things
 
-SHORTEST_TEXT = 32
-_FEWEST_DIFFERENT = 8
-
-# Texts of tutorials; compared without case, spaces and punctuation.
-_SAMPLE_WORDS = (
-    "changeme",
-    "changethis",
-    "donotuse",
-    "examplekey",
-    "insecure",
-    "keepitsecret",
-    "mysecret",
-    "password",
-    "placeholder",
-    "replaceme",
-    "replacethis",
-    "secretkey",
-    "supersecret",
-    "topsecret",
-    "verysecret",
-    "yourkey",
-    "yoursecret",
-)
-
-# The keys of the official test vectors, which everybody has.
+# Keys that everybody has: of the official test vectors, and of RFC 8032 and 8037.
 _PUBLISHED_IDS = frozenset(
     {
         "k3.lid.5GB-DfqfPOIMr0-y4IV8323vrjMt3mZMh_R3J3raH38l",
         "k3.pid.PxgWOvlp7nrlGmCZID5SvI6qON4tryxERukDQ1HtL8Ru",
         "k4.lid.iVtYQDjr5gEijCSjJC3fQaJm7nCeQSeaty0Jixy8dbsk",
         "k4.pid.yh4-bJYjOYAG6CWy0zsfPmpKylxS7uAWrxqVmBN2KAiJ",
+        "k4.pid.wD8w4xDqH9GXKzCEqH22G-IynZ8HLu_9Xs_oZDCH2CMa",
+        "k4.pid.mOr1L6eFhws6_UXZfF9yAsDDhiSKmusHgya3I0Vxd-GW",
+        "k4.pid.Rr0kZD0oAJaTJFjefVXq3oSACbbxBxoa1T9t32YZF32p",
     }
-)
-
-_OTHER_THINGS = (
-    (re.compile(r"-----BEGIN|-----END"), "is a PEM"),
-    (re.compile(r"k\d+\.", re.IGNORECASE), "is a damaged or unknown PASERK"),
-    (re.compile(r"v\d+\.(local|public)\.", re.IGNORECASE), "is a token"),
-    (re.compile(r"\s*[{\[\"]"), "is JSON"),
-    (re.compile(r"(ssh|ecdsa|sk)-[a-z0-9@.-]+ ", re.IGNORECASE), "is an SSH key"),
-)
-
-# SEQUENCE { INTEGER version or modulus | SEQUENCE { OID, lengths short or long.
-_DER_KEY = re.compile(
-    rb"\x30([\x00-\x7f]|\x81.|\x82..)(\x02\x01[\x00\x01]|\x02[\x81\x82]|\x30.\x06)",
-    re.DOTALL,
 )
 
 # Encodings of points of small order on Curve25519, sign bit cleared; a signature
@@ -94,9 +59,7 @@ def read_local_key(value: Any, *, version: int, manager: str) -> RingKey:
     if not isinstance(value, str):
         raise ValueError("must be a PASERK, a text, or 32 bytes")
     if re.match(r"k[34]\.(local|secret|public)\.", value):
-        key = parse_paserk(value, "local")
-        return _checked(key, decode_paserk(value))
-    _refuse_other_things(value)
+        return _checked(parse_paserk(value, "local"), decode_paserk(value))
     return derive_local_key(value, version=version, manager=manager)
 
 
@@ -104,13 +67,16 @@ def derive_local_key(value: Any, *, version: int, manager: str) -> RingKey:
     """Return the key derived from a secret text (HKDF-SHA256, RFC 5869).
 
     Raises:
-        ValueError: It is shorter than 32, or can be guessed.
+        ValueError: It is shorter than 32, is something else, or can be guessed.
     """
     if isinstance(value, str):
+        refuse_other_things(value)
         value = value.encode()
-    if not isinstance(value, bytes):
+    elif not isinstance(value, bytes):
         raise ValueError("must be a text or bytes")
-    _refuse_guessable(value)
+    elif value.isascii():
+        refuse_other_things(value.decode())
+    refuse_guessable(value)
     label = f"flask_paseto v{version}.local {manager}"
     derived = HKDF(SHA256(), 32, salt=None, info=label.encode()).derive(value)
     return RingKey.of(Key.new(version, "local", derived))
@@ -120,9 +86,11 @@ def read_private_key(value: Any) -> RingKey:
     """Return the key that signs, from a `k4.secret` or `k3.secret` PASERK or a PEM.
 
     Raises:
-        ValueError: It is neither, or a key that everybody has.
+        ValueError: It is neither, or a key that everybody has or can guess.
     """
-    return _checked(_read_asymmetric(value, "secret"))
+    key = _read_asymmetric(value, "secret")
+    seed = decode_paserk(key.to_paserk())
+    return _checked(key, seed[:32] if key.version == 4 else seed)
 
 
 def read_public_key(value: Any) -> RingKey:
@@ -149,49 +117,11 @@ def _read_asymmetric(value: Any, kind: str) -> KeyInterface:
 
 def _checked(key: KeyInterface, secret: bytes | None = None) -> RingKey:
     if secret is not None:
-        _refuse_guessable(secret)
+        refuse_guessable(secret)
     entry = RingKey.of(key)
     if entry.key_id in _PUBLISHED_IDS:
-        raise ValueError("is the published key of a test vector")
+        raise ValueError("is a published key, which everybody has")
     return entry
-
-
-def _refuse_other_things(text: str) -> None:
-    if text != text.strip():
-        raise ValueError("has white space around it")
-    for pattern, what in _OTHER_THINGS:
-        if pattern.match(text):
-            raise ValueError(f"{what}, not a secret text")
-    if _is_der(text):
-        raise ValueError("is a key in DER, not a secret text")
-
-
-def _is_der(text: str) -> bool:
-    """Tell whether it is the beginning of a key in base64 of DER, whole or cut."""
-    try:
-        raw = a2b_base64(text[:16].translate({45: 43, 95: 47}))
-    except ValueError:
-        return False
-    return _DER_KEY.match(raw) is not None
-
-
-def _refuse_guessable(secret: bytes) -> None:
-    if len(secret) < SHORTEST_TEXT:
-        raise ValueError(f"is shorter than {SHORTEST_TEXT} characters")
-    if secret != secret.strip() and secret.isascii():
-        raise ValueError("has white space around it")
-    if len(set(secret)) < _FEWEST_DIFFERENT or _repeats(secret):
-        raise ValueError("has too little variety to be random")
-    letters = re.sub(rb"[^a-z]", b"", secret.lower()).decode()
-    if secret.isascii() and any(word in letters for word in _SAMPLE_WORDS):
-        raise ValueError("is a sample, not a secret")
-
-
-def _repeats(secret: bytes) -> bool:
-    """Tell whether it is one piece, at most half as long, again and again."""
-    return any(
-        secret[period:] == secret[:-period] for period in range(1, len(secret) // 2 + 1)
-    )
 
 
 def _check_point(raw: bytes) -> None:

@@ -35,6 +35,8 @@ def read_ring(
     reader = _Reader(settings, faults, version, manager)
     names = [name for name in KEY_SETTINGS if reader.has(name)]
     if not names:
+        if purpose == "public":
+            faults.append("PASETO_PURPOSE is 'public', which needs PASETO_PRIVATE_KEY")
         return reader.flask_ring()
     keys = {name: reader.read(name) for name in names}
     secret, private = keys.get("SECRET_KEY", []), keys.get("PRIVATE_KEY", [])
@@ -48,9 +50,10 @@ def read_ring(
             "PASETO_PURPOSE must say 'local' or 'public': PASETO_SECRET_KEY and "
             "PASETO_PRIVATE_KEY are both set, and one of them issues"
         )
-    if purpose and (secret or private) and not (private, secret)[purpose == "local"]:
-        name = "SECRET_KEY" if purpose == "local" else "PRIVATE_KEY"
-        faults.append(f"PASETO_PURPOSE is {purpose!r}, which needs PASETO_{name}")
+    if purpose == "local" and not secret:
+        faults.append("PASETO_PURPOSE is 'local', which needs PASETO_SECRET_KEY")
+    if purpose == "public" and secret and not private:
+        faults.append("PASETO_PURPOSE is 'public', which needs PASETO_PRIVATE_KEY")
     if private and public and private[0].key_id != public[0].key_id:
         faults.append(
             "PASETO_PUBLIC_KEY does not belong to PASETO_PRIVATE_KEY; keys of others "
@@ -109,6 +112,8 @@ class _Reader:
 
     def _keys(self, setting: str, values: Sequence[Any], name: str) -> list[RingKey]:
         read, found = self._reading(name), []
+        if not values:
+            self.faults.append(f"{setting} is empty: put a key in, or take it out")
         for number, value in enumerate(values):
             place = f"{setting}[{number}]" if name in _LISTS else setting
             try:
@@ -122,7 +127,7 @@ class _Reader:
     def _file(self, name: str, *, many: bool) -> list[str]:
         """Return what is in a key file; a list setting takes one key a line."""
         try:
-            text = Path(self.settings[name]).read_text("utf-8")
+            text = Path(self.settings[name]).read_text("utf-8-sig")
         except (OSError, TypeError, ValueError) as fault:
             reason = getattr(fault, "strerror", None) or "it is no path of a text"
             self.faults.append(f"{name} cannot be read: {reason}")
