@@ -23,6 +23,7 @@ from .errors import (
     PasetoError,
     RevokedToken,
     UserNotFound,
+    bare_challenge,
 )
 from .identity import Identity, Refusal, RequestRecord, current_record, record_of
 from .locations import find_token, read_argument
@@ -133,6 +134,7 @@ def note_refusal(record: RequestRecord, refusal: PasetoError, state: State) -> N
     record.refusal = Refusal(
         refusal.status_code,
         refusal.challenge(state.config.realm),
+        bare_challenge(state.config.realm),
         refusal.retry_seconds,
     )
     if refused.receivers and not told:

@@ -232,7 +232,7 @@ class Need:
             if login is None or now - login > self.max_age:
                 raise ReauthenticationRequired(max_age=self.max_age)
         if self.scopes and not self.scopes <= claims.scopes:
-            raise InsufficientScope(scopes=sorted(self.scopes))
+            raise InsufficientScope(scopes=self.scopes)
 
 
 def _is_fresh(fresh: bool | datetime, now: datetime) -> bool:

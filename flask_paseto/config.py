@@ -79,7 +79,7 @@ def _as_set(value: Any, name: str) -> frozenset[str]:
 
 
 def _as_version(value: int, name: str) -> int:
-    if value not in (3, 4) or isinstance(value, bool):
+    if type(value) is not int or value not in (3, 4):
         raise ValueError(f"{name} must be 4 or 3")
     return value
 
@@ -274,8 +274,7 @@ def read_config(settings: Mapping[str, Any], realm: str) -> tuple[Config, KeyRin
     values = {s.name.lower(): _read(s, settings, faults) for s in SETTINGS}
     purpose, version = values.pop("purpose"), values.pop("version")
     ring = read_ring(settings, faults, version=version or 4, purpose=purpose)
-    if not faults:
-        _check_lifetimes(values, faults)
+    _check_lifetimes(values, faults)
     if faults:
         listed = "\n".join(f"- {fault}" for fault in faults)
         raise ConfigurationError(f"flask_paseto cannot start:\n{listed}")
@@ -301,8 +300,10 @@ def _read(setting: Setting, settings: Mapping[str, Any], faults: list[str]) -> A
 
 
 def _check_lifetimes(values: Mapping[str, Any], faults: list[str]) -> None:
+    longest = values["max_token_lifetime"]
     for kind in ("access", "refresh", "other"):
-        if values[f"{kind}_token_expires"] > values["max_token_lifetime"]:
+        lifetime = values[f"{kind}_token_expires"]
+        if lifetime and longest and lifetime > longest:
             faults.append(
                 f"PASETO_{kind.upper()}_TOKEN_EXPIRES is longer than "
                 "PASETO_MAX_TOKEN_LIFETIME"
@@ -320,7 +321,10 @@ def _faults_of_names(settings: Mapping[str, Any]) -> list[str]:
         if name.removeprefix(PREFIX).startswith(LATER_SETTINGS):
             faults.append(f"{name} is not supported by this version")
             continue
-        close = difflib.get_close_matches(name, known, n=1)
-        hint = f"; did you mean {close[0]}?" if close else ""
+        bare = name.removeprefix(PREFIX)
+        close = difflib.get_close_matches(
+            bare, [other.removeprefix(PREFIX) for other in known], n=1
+        )
+        hint = f"; did you mean {PREFIX}{close[0]}?" if close else ""
         warnings.warn(f"{name} is not a setting of flask_paseto{hint}", stacklevel=5)
     return faults

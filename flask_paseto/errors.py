@@ -40,6 +40,8 @@ from werkzeug.exceptions import (
 )
 from werkzeug.wrappers import Response
 
+from .options import as_duration, as_scopes
+
 _OUTSIDE_QUOTED_STRING = re.compile(r"[^\x20-\x21\x23-\x5b\x5d-\x7e]")
 
 
@@ -111,18 +113,24 @@ class PasetoError(HTTPException):
         a token came (RFC 6750 section 3.1). Characters that RFC 6750 section 3 does
         not allow are replaced.
         """
-        if self.challenge_error is None and self.code != 401:
-            return None
-        params = {"realm": realm}
-        if self.challenge_error is not None:
-            params["error"] = self.challenge_error
-            params["error_description"] = self.message
-            params.update(self.challenge_params())
-        return "Bearer " + ", ".join(f'{k}="{_quotable(v)}"' for k, v in params.items())
+        if self.challenge_error is None:
+            return bare_challenge(realm) if self.code == 401 else None
+        params = {
+            "error": self.challenge_error,
+            "error_description": self.message,
+            **self.challenge_params(),
+        }
+        named = (f'{name}="{_quotable(value)}"' for name, value in params.items())
+        return ", ".join([bare_challenge(realm), *named])
 
     def challenge_params(self) -> dict[str, str]:
         """Return what this refusal adds to its challenge."""
         return {}
+
+
+def bare_challenge(realm: str) -> str:
+    """Return the challenge that says no more than where one is."""
+    return f'Bearer realm="{_quotable(realm)}"'
 
 
 def _quotable(text: str) -> str:
@@ -220,8 +228,8 @@ class ReauthenticationRequired(PasetoError, Unauthorized):
     """The login behind the token is too old (RFC 9470 section 3).
 
     Args:
-        max_age: The oldest login that would have passed; whole seconds of it go
-            into the challenge.
+        max_age: The oldest login that would have passed, a timedelta or seconds;
+            whole seconds of it go into the challenge.
     """
 
     error_code: ClassVar[str] = "reauthentication_required"
@@ -229,10 +237,12 @@ class ReauthenticationRequired(PasetoError, Unauthorized):
     default_message: ClassVar[str] = "The login is too old: log in again."
 
     def __init__(
-        self, message: str | None = None, *, max_age: timedelta | None = None
+        self, message: str | None = None, *, max_age: timedelta | int | None = None
     ) -> None:
         super().__init__(message)
-        self.max_age: timedelta | None = max_age
+        self.max_age: timedelta | None = (
+            None if max_age is None else as_duration(max_age, "max_age")
+        )
 
     def challenge_params(self) -> dict[str, str]:
         """Return ``max_age`` in seconds."""
@@ -253,7 +263,8 @@ class InsufficientScope(PasetoError, Forbidden):
     """The token lacks a scope that the view asks for (RFC 6750 section 3.1).
 
     Args:
-        scopes: The scopes that are needed; they go into the challenge.
+        scopes: The scopes that are needed, a collection or one text with spaces
+            between; they go into the challenge.
     """
 
     error_code: ClassVar[str] = "insufficient_scope"
@@ -263,10 +274,10 @@ class InsufficientScope(PasetoError, Forbidden):
     )
 
     def __init__(
-        self, message: str | None = None, *, scopes: Iterable[str] = ()
+        self, message: str | None = None, *, scopes: str | Iterable[str] = ()
     ) -> None:
         super().__init__(message)
-        self.scopes: tuple[str, ...] = tuple(scopes)
+        self.scopes: tuple[str, ...] = tuple(sorted(as_scopes(scopes)))
 
     def challenge_params(self) -> dict[str, str]:
         """Return the ``scope`` that is needed."""

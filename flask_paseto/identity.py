@@ -34,6 +34,7 @@ class Refusal:
 
     status_code: int
     challenge: str | None
+    bare_challenge: str
     retry_after: int | None
 
 

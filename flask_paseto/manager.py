@@ -215,9 +215,12 @@ def _stamp(app: Flask, response: Response) -> Response:
         return response
     refusal = record.refusal
     if refusal is not None and response.status_code in (401, refusal.status_code):
+        challenge = refusal.challenge
+        if response.status_code == 401:  # also where a handler makes it one
+            challenge = challenge or refusal.bare_challenge
         given = response.headers.getlist("WWW-Authenticate")
-        if refusal.challenge and not any(map(_is_bearer, given)):
-            response.headers.add("WWW-Authenticate", refusal.challenge)
+        if challenge and not any(map(_is_bearer, given)):
+            response.headers.add("WWW-Authenticate", challenge)
         if refusal.retry_after is not None:
             response.headers.setdefault("Retry-After", str(refusal.retry_after))
     if record.issued:

@@ -86,11 +86,14 @@ def as_flag(value: bool, name: str) -> bool:
 
 def as_bytes(value: bytes | str, name: str) -> bytes:
     """Return an implicit assertion as bytes, a text as UTF-8."""
-    if isinstance(value, str):
-        return value.encode()
     if isinstance(value, bytes):
         return value
-    raise TypeError(f"{name} must be bytes or str")
+    if not isinstance(value, str):
+        raise TypeError(f"{name} must be bytes or str")
+    try:
+        return value.encode()
+    except UnicodeError:
+        raise ValueError(f"{name} is no Unicode text") from None
 
 
 def as_names(value: str | Iterable[str], name: str) -> tuple[str, ...]:
@@ -114,9 +117,12 @@ def as_scopes(
     """Return scopes given as a collection, or as one text with spaces between."""
     if value is None:
         return frozenset()
-    scopes: list[Any] = list(value)
     if isinstance(value, str):
-        scopes = [scope for scope in value.split(" ") if scope]
+        value = filter(None, value.split(" "))
+    try:
+        scopes: list[Any] = list(value)
+    except TypeError:
+        raise TypeError(f"{name} must be a str or a collection of str") from None
     for scope in scopes:
         if not isinstance(scope, str) or not _SCOPE.fullmatch(scope):
             raise ValueError(

@@ -15,6 +15,7 @@ from .claims import Claims, Policy, now
 from .codec import Codec, VerifiedCache
 from .config import PREFIX, Config, read_config
 from .errors import ConfigurationError
+from .options import as_bytes
 
 EXTENSION = "paseto"
 DEFAULT = "default"
@@ -77,11 +78,7 @@ class State:
         value = self.call(self.callbacks.implicit_assertion)
         if value is None:
             return b""
-        if isinstance(value, str):
-            return value.encode()
-        if isinstance(value, bytes):
-            return value
-        raise TypeError("implicit_assertion_loader must give bytes, str or None")
+        return as_bytes(value, "what implicit_assertion_loader gives")
 
 
 async def _awaited(result: Awaitable[Any]) -> Any:

@@ -215,8 +215,7 @@ class _Login:
         extra = self._extra_claims(options.get("user_claims"))
         payload.update(extra)
         footer = options.get("footer")
-        if footer is not None and "kid" in footer:
-            raise ValueError("footer: kid is reserved for the id of the key")
+        _check_footer(footer)
         given = options.get("implicit_assertion")
         token = self.state.codec.seal(
             payload,
@@ -405,6 +404,15 @@ def _subject_text(subject: Any, state: State) -> str:
             "@paseto.subject_loader"
         )
     return as_text(text, "subject")
+
+
+def _check_footer(given: Any) -> None:
+    if given is None:
+        return
+    if not isinstance(given, Mapping):
+        raise TypeError("footer must be a dict")
+    if "kid" in given:
+        raise ValueError("footer: kid is reserved for the id of the key")
 
 
 def _purpose(given: Purpose | None) -> Purpose | None:

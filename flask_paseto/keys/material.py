@@ -17,12 +17,27 @@ from .secrecy import refuse_guessable, refuse_other_things
 _PUBLISHED_IDS = frozenset(
     {
         "k3.lid.5GB-DfqfPOIMr0-y4IV8323vrjMt3mZMh_R3J3raH38l",
+        "k3.lid.Gd3T6cJNElhwD4gu9JXlaysLNClYmFTD6GRUnXRotCEr",
+        "k3.lid.c2Wpke9KunV6-Tow8dV1wsvVFRkjcTYt_7ZzOtIDRFpM",
+        "k3.pid.6mfu-tuOAlvgfyirHYmFVDwVwkSxUB9vWJc2_cG_oCGG",
         "k3.pid.PxgWOvlp7nrlGmCZID5SvI6qON4tryxERukDQ1HtL8Ru",
+        "k3.pid.gnwg7IkzZyQF9wJgLLT0OpbdMT7BYmdQoG2u-xXpeeHz",
+        "k3.pid.mL4lGxNG7cz128frmpn83_76V9C7LmV2sHAMtJ8vIdwG",
+        "k3.pid.ow1oJdp4sgr9okhj6hMIqwCc9cUzlWo1DTKv2DAbxKk_",
+        "k3.pid.rEKRyf5jP7vrVRXT_GcDof5b3yRrMWAT1qzfLuWSbp03",
+        "k4.lid.-v0wjDR1FVxNT2to41Ay1P4_8X6HIxnybX1nZ1a4FCTm",
+        "k4.lid.bqltbNc4JLUAmc9Xtpok-fBuI0dQN5_m3CD9W_nbh559",
         "k4.lid.iVtYQDjr5gEijCSjJC3fQaJm7nCeQSeaty0Jixy8dbsk",
-        "k4.pid.yh4-bJYjOYAG6CWy0zsfPmpKylxS7uAWrxqVmBN2KAiJ",
-        "k4.pid.wD8w4xDqH9GXKzCEqH22G-IynZ8HLu_9Xs_oZDCH2CMa",
-        "k4.pid.mOr1L6eFhws6_UXZfF9yAsDDhiSKmusHgya3I0Vxd-GW",
+        "k4.pid.-lbghnXGkVc5a-41wFrJQPU6n6G4knLYRJNeltH1VaK-",
+        "k4.pid.-nyvbaTz8U6TQz7OZWW-iB3va31iAxIpUgzUcVQVmW9A",
+        "k4.pid.935bxbO7t_1a48JzJTePcXWiFmc791-cNw4pot2V59Oo",
+        "k4.pid.9ShR3xc8-qVJ_di0tc9nx0IDIqbatdeM2mqLFBJsKRHs",
         "k4.pid.Rr0kZD0oAJaTJFjefVXq3oSACbbxBxoa1T9t32YZF32p",
+        "k4.pid.S_XQmeEwHbbvRmiyfXfHYpLGjXGzjTRSDoT1YtTakWFE",
+        "k4.pid.mCv5F34c3ALB7hzKEOQUsEBpj3CTArhbJzGyeeCCKWn1",
+        "k4.pid.mOr1L6eFhws6_UXZfF9yAsDDhiSKmusHgya3I0Vxd-GW",
+        "k4.pid.wD8w4xDqH9GXKzCEqH22G-IynZ8HLu_9Xs_oZDCH2CMa",
+        "k4.pid.yh4-bJYjOYAG6CWy0zsfPmpKylxS7uAWrxqVmBN2KAiJ",
     }
 )
 
@@ -116,11 +131,11 @@ def _read_asymmetric(value: Any, kind: str) -> KeyInterface:
 
 
 def _checked(key: KeyInterface, secret: bytes | None = None) -> RingKey:
-    if secret is not None:
-        refuse_guessable(secret)
     entry = RingKey.of(key)
     if entry.key_id in _PUBLISHED_IDS:
         raise ValueError("is a published key, which everybody has")
+    if secret is not None:
+        refuse_guessable(secret)
     return entry
 
 

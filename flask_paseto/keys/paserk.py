@@ -33,6 +33,9 @@ from pyseto import Key, KeyInterface
 from .ring import Purpose
 
 _PASERK = re.compile(r"k([34])\.(local|secret|public)\.([A-Za-z0-9_-]+)")
+_PEM = re.compile(
+    r"-----BEGIN ([A-Z ]+)-----\s+[A-Za-z0-9+/=\s]+-----END \1-----\s*", re.ASCII
+)
 _LENGTHS = {
     ("3", "local"): 32,
     ("4", "local"): 32,
@@ -102,6 +105,8 @@ def parse_pem(text: str, kind: str) -> KeyInterface:
     Raises:
         ValueError: It is not that; no part of it is in the message.
     """
+    if not _PEM.fullmatch(text):
+        raise ValueError("is not one PEM block and nothing else")
     if kind == "public":
         return parse_paserk(_public_paserk(text), "public")
     return parse_paserk(_secret_paserk(text), "secret")

@@ -30,21 +30,22 @@ _SAMPLE_WORDS = (
 )
 
 _OTHER_THINGS = (
-    (r"(BEGIN|END) [A-Z0-9 ]*KEY", "holds a PEM or SSH key"),
+    (r"(BEGIN|END) [A-Z0-9 ]*KEY", "has a PEM or SSH key in it"),
     (r"^k\d+\.", "is a damaged or unknown PASERK"),
-    (r"k\d\.(local|secret|public|lid|pid|sid|seal)", "holds a PASERK"),
-    (r"v\d\.(local|public)\.", "holds a token"),
+    (r"k\d\.(local|secret|public|lid|pid|sid|seal)", "has a PASERK in it"),
+    (r"v\d\.(local|public)\.", "has a token in it"),
     (r"^\s*[{\[]", "is JSON"),
-    (r"(ssh|ecdsa|sk)-[a-z0-9@.-]+ |AAAA[A-Z]3N[zo]", "holds an SSH key"),
+    (r"(ssh|ecdsa|sk)-[a-z0-9@.-]+ |AAAA[A-Z]3N[zo]", "has an SSH key in it"),
     (r"^(~|\.{0,2})(/[\w.-]+)+\.\w+$", "is a path: the setting for that ends in _FILE"),
     (r"^[a-z][a-z0-9+.-]*://", "is a URL"),
     (r"\$\{|\{\{|^<.*>$|^%.*%$", "is a placeholder"),
 )
 _PATTERNS = tuple((re.compile(p, re.I | re.DOTALL), what) for p, what in _OTHER_THINGS)
 
-# SEQUENCE { INTEGER version or modulus | SEQUENCE { OID, lengths short or long.
+# SEQUENCE { INTEGER version or modulus | SEQUENCE …, lengths short or long.
 _DER_KEY = re.compile(
-    rb"\x30([\x00-\x7f]|\x81.|\x82..)(\x02\x01[\x00\x01]|\x02[\x81\x82]|\x30.\x06)",
+    rb"\x30([\x00-\x7f]|\x81.|\x82..)"
+    rb"(\x02\x01[\x00\x01]|\x02[\x81\x82]|\x30.\x06|\x30[\x81\x82])",
     re.DOTALL,
 )
 

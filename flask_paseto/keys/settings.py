@@ -38,11 +38,12 @@ def read_ring(
         if purpose == "public":
             faults.append("PASETO_PURPOSE is 'public', which needs PASETO_PRIVATE_KEY")
         return reader.flask_ring()
+    before = len(faults)
     keys = {name: reader.read(name) for name in names}
+    if len(faults) > before:
+        return KeyRing.of()
     secret, private = keys.get("SECRET_KEY", []), keys.get("PRIVATE_KEY", [])
     public = keys.get("PUBLIC_KEY", [])
-    if faults:
-        return KeyRing.of()
     if "SECRET_KEY_FALLBACKS" in keys and not secret:
         faults.append("PASETO_SECRET_KEY_FALLBACKS is set without PASETO_SECRET_KEY")
     if secret and private and purpose is None:
@@ -50,7 +51,7 @@ def read_ring(
             "PASETO_PURPOSE must say 'local' or 'public': PASETO_SECRET_KEY and "
             "PASETO_PRIVATE_KEY are both set, and one of them issues"
         )
-    if purpose == "local" and not secret:
+    if purpose == "local" and private and not secret:
         faults.append("PASETO_PURPOSE is 'local', which needs PASETO_SECRET_KEY")
     if purpose == "public" and secret and not private:
         faults.append("PASETO_PURPOSE is 'public', which needs PASETO_PRIVATE_KEY")
@@ -112,7 +113,7 @@ class _Reader:
 
     def _keys(self, setting: str, values: Sequence[Any], name: str) -> list[RingKey]:
         read, found = self._reading(name), []
-        if not values:
+        if not values and name in _LISTS:
             self.faults.append(f"{setting} is empty: put a key in, or take it out")
         for number, value in enumerate(values):
             place = f"{setting}[{number}]" if name in _LISTS else setting
@@ -145,7 +146,11 @@ class _Reader:
         if not secrets[0]:
             self.faults.append(f"PASETO_SECRET_KEY is not set; {_KEYGEN}")
             return KeyRing.of()
-        secrets += self.settings.get("SECRET_KEY_FALLBACKS") or []
+        fallbacks = self.settings.get("SECRET_KEY_FALLBACKS") or []
+        if not isinstance(fallbacks, list | tuple):
+            self.faults.append("Flask's SECRET_KEY_FALLBACKS must be a list")
+            return KeyRing.of()
+        secrets += fallbacks
         keys = []
         for number, value in enumerate(secrets):
             try:
