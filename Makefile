@@ -1,0 +1,68 @@
+# Each target sets up $(VENV) from nothing with the extras it needs, and once only.
+
+PYTHON ?= python3
+VENV ?= .venv
+TESTS ?= tests
+PYTEST_ARGS ?=
+
+bin := $(VENV)/bin
+typed := $(wildcard flask_paseto example_app typing_tests)
+# Activated: --verifytypes does not heed --pythonpath.
+pyright := . $(bin)/activate && pyright
+pip_install := $(bin)/python -m pip install --quiet
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test lint docs bench clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-6s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(VENV)/.stamp-example ## Run the example app on http://127.0.0.1:$PORT (5000)
+	$(bin)/flask --app example_app --no-debug run --port $${PORT:-5000}
+
+test: $(VENV)/.stamp-test ## Run the tests (TESTS=path PYTEST_ARGS="-k word" to narrow)
+	$(bin)/python -m pytest -n auto $(PYTEST_ARGS) $(TESTS)
+
+lint: $(VENV)/.stamp-lint ## Check style, types, layers and spelling
+	$(bin)/ruff check .
+	$(bin)/ruff format --check .
+	$(bin)/mypy $(typed)
+	$(pyright) flask_paseto $(wildcard typing_tests)
+	$(pyright) --ignoreexternal --verifytypes flask_paseto
+	$(bin)/lint-imports
+	$(bin)/codespell
+
+docs: $(VENV)/.stamp-docs ## Build the documentation into docs/_build/html
+	$(bin)/sphinx-build -W -n -b html docs docs/_build/html
+
+bench: $(VENV)/.stamp-bench ## Measure the guard against its peers
+	$(bin)/python benchmarks/guard.py
+
+clean: ## Remove what the other targets made (the example's instance/ stays)
+	rm -rf .venv .venv-ci build dist docs/_build .coverage .coverage.* htmlcov
+	rm -rf .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+	rm -rf flask_paseto_auth.egg-info
+
+# What each target installs.
+$(VENV)/.stamp-example: extras := example
+$(VENV)/.stamp-test: extras := test
+$(VENV)/.stamp-lint: extras := lint,example,async
+$(VENV)/.stamp-docs: extras := docs
+$(VENV)/.stamp-bench: extras := bench
+
+$(VENV)/.stamp-%: setup.cfg pyproject.toml | $(VENV)/.made
+	$(pip_install) --editable '.[$(extras)]'
+	@touch $@
+
+$(VENV)/.made:
+	@command -v "$(PYTHON)" >/dev/null || { \
+	  echo "No '$(PYTHON)' here. Name a Python >= 3.11: make PYTHON=python3.12 ..." >&2; \
+	  exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "flask_paseto needs Python 3.11 or newer and '$(PYTHON)' is" \
+	    "$$("$(PYTHON)" --version 2>&1). Name another: make PYTHON=python3.12 ..." >&2; \
+	  exit 1; }
+	"$(PYTHON)" -m venv --clear "$(VENV)"
+	@touch $@
