@@ -1,0 +1,111 @@
+"""The freshness flow: who may do what, and how recently they logged in."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from flask import Blueprint
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm.exc import StaleDataError
+from werkzeug.exceptions import Conflict, Unauthorized
+from werkzeug.security import generate_password_hash
+
+from flask_paseto import (
+    PasetoError,
+    UserNotFound,
+    create_access_token,
+    create_refresh_token,
+    current_user,
+    get_subject,
+    paseto_required,
+    refresh_token_required,
+)
+
+from .fields import EMAIL, NAME, NEW_PASSWORD, PASSWORD, read_fields
+from .models import User, db, find_user
+
+views = Blueprint("views", __name__)
+
+
+class LoginFailed(PasetoError, Unauthorized):
+    """No such user or another password; as a PasetoError it is answered like one."""
+
+    error_code = "login_failed"
+    description = "Wrong name or password."
+
+
+def check_password() -> User:
+    """Return the user whose name and password the request holds."""
+    name, password = read_fields(NAME, PASSWORD)
+    user = find_user(name, password)
+    if user is None:
+        raise LoginFailed
+    return user
+
+
+@views.post("/register")
+def register() -> tuple[dict[str, str], int]:
+    name, email, password = read_fields(NAME, EMAIL, NEW_PASSWORD)
+    hashed = generate_password_hash(password)
+    db.session.add(User(name=name, email=email, password_hash=hashed))
+    try:
+        db.session.commit()
+    except IntegrityError:
+        db.session.rollback()
+        raise Conflict("The name is taken.") from None
+    return {"user": name, "email": email}, 201
+
+
+@views.post("/login")
+def login() -> dict[str, str]:
+    user = check_password()
+    return {
+        "access_token": create_access_token(user.id, fresh=True),
+        "refresh_token": create_refresh_token(user.id),
+    }
+
+
+@views.post("/refresh")
+@refresh_token_required
+def refresh() -> dict[str, str]:
+    return {"access_token": create_access_token(get_subject(), fresh=False)}
+
+
+@views.post("/fresh-login")
+def fresh_login() -> dict[str, str]:
+    user = check_password()
+    return {"access_token": create_access_token(user.id, fresh=True)}
+
+
+@views.get("/protected")
+@paseto_required
+def protected() -> dict[str, str]:
+    return {"user": current_user.name, "email": current_user.email}
+
+
+@views.get("/protected-fresh")
+@paseto_required(fresh=True)
+def protected_fresh() -> dict[str, str]:
+    return {"user": current_user.name, "email": current_user.email}
+
+
+@views.put("/me/email")
+@paseto_required(fresh=True)
+def change_email() -> dict[str, str]:
+    name = current_user.name
+    (email,) = read_fields(EMAIL)
+    current_user.email = email
+    try:
+        db.session.commit()
+    except StaleDataError:  # the account was deleted since the guard looked
+        db.session.rollback()
+        raise UserNotFound from None
+    return {"user": name, "email": email}
+
+
+@views.delete("/me")
+@paseto_required(max_age=timedelta(minutes=5))
+def delete_account() -> tuple[str, int]:
+    db.session.execute(db.delete(User).filter_by(id=current_user.id))
+    db.session.commit()
+    return "", 204
