@@ -137,7 +137,7 @@ def issue(app: Flask) -> Callable[..., str]:
 def vectors() -> Vectors:
     """Return what reads a file of the official test vectors, by its name."""
     beside = Path(__file__).parents[2] / "shared" / "vectors"
-    root = Path(os.environ.get("PASETO_VECTORS", beside))
+    root = Path(os.environ.get("PASETO_VECTORS") or beside)
     if not root.is_dir():
         message = "the official test vectors are not there: set PASETO_VECTORS"
         if os.environ.get("CI"):
