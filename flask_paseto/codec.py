@@ -15,7 +15,14 @@ from typing import Any
 from .claims import OpenedClaims
 from .errors import ConfigurationError, InvalidToken, PasetoError
 from .keys import KeyRing, Purpose, RingKey
-from .payload import Footer, Unsealed, encode_json, parse_footer, read_claims
+from .payload import (
+    Footer,
+    Unsealed,
+    check_names,
+    encode_json,
+    parse_footer,
+    read_claims,
+)
 
 # Everything outside base64url becomes "*", which the decoder then refuses.
 _TO_BASE64 = bytes.maketrans(b"-_+/=", b"+/***")
@@ -167,8 +174,10 @@ class Codec:
         if footer:
             raw_footer = encode_json({**footer, **key.footer_claims})
             _check(parse_footer, raw_footer)
+            check_names(footer)
         if read_back:
             _check(read_claims, Unsealed(raw, None, key.key_id))
+            check_names(payload)
         token = key.seal(raw, raw_footer, assertion)
         if len(token) > self.max_length:
             raise ValueError(

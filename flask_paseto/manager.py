@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from importlib.metadata import PackageNotFoundError, distribution
 from typing import Any, TypeVar, Unpack
@@ -191,11 +191,11 @@ def _innermost_need(app: Flask, request: Any) -> Need:
     view_class = getattr(view, "view_class", None)
     owners = [_method_of(view_class, request.method), view_class, view]
     owners += [app.blueprints[name] for name in request.blueprints]
-    for owner in (*owners, app):
-        need: Need | None = getattr(owner, "__dict__", {}).get(NEED)
-        if need is not None:
-            return need
-    return PUBLIC
+    needs: Iterator[Need | None] = (
+        getattr(owner, "__dict__", {}).get(NEED) for owner in (*owners, app)
+    )
+    # There is one at the latest where this hook was registered.
+    return next(need for need in needs if need is not None)
 
 
 def _method_of(view_class: Any, method: str) -> Any:

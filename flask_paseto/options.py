@@ -111,12 +111,8 @@ def as_names(value: str | Iterable[str], name: str) -> tuple[str, ...]:
     return names
 
 
-def as_scopes(
-    value: str | Iterable[str] | None, name: str = "scopes"
-) -> frozenset[str]:
+def as_scopes(value: str | Iterable[str], name: str = "scopes") -> frozenset[str]:
     """Return scopes given as a collection, or as one text with spaces between."""
-    if value is None:
-        return frozenset()
     if isinstance(value, str):
         value = filter(None, value.split(" "))
     try:

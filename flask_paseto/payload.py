@@ -100,6 +100,21 @@ def encode_json(value: Mapping[str, Any]) -> bytes:
     raise ValueError("a claim or footer has too many levels, or is no Unicode text")
 
 
+def check_names(value: Any) -> None:
+    """Refuse names that are no text: JSON would make them one in silence.
+
+    Raises:
+        TypeError: There is one, at any level.
+    """
+    if isinstance(value, Mapping):
+        if not all(isinstance(name, str) for name in value):
+            raise TypeError("the names in claims and footers must be str")
+        value = list(value.values())
+    if isinstance(value, list | tuple):
+        for item in value:
+            check_names(item)
+
+
 def parse_footer(raw: bytes) -> Footer:
     """Return a footer before it is authenticated: a flat mapping, or a text.
 
@@ -110,7 +125,7 @@ def parse_footer(raw: bytes) -> Footer:
     if len(raw) > MAX_FOOTER:
         raise InvalidToken
     with suppress(ValueError, RecursionError):
-        if not raw.startswith(b"{"):
+        if not raw.lstrip(b" \t\r\n").startswith(b"{"):
             return raw.decode()
         footer = _parse_object(raw)
         if _is_footer(footer):

@@ -15,7 +15,6 @@ from .claims import Claims, Policy, now
 from .codec import Codec, VerifiedCache
 from .config import PREFIX, Config, read_config
 from .errors import ConfigurationError
-from .options import as_bytes
 
 EXTENSION = "paseto"
 DEFAULT = "default"
@@ -78,7 +77,12 @@ class State:
         value = self.call(self.callbacks.implicit_assertion)
         if value is None:
             return b""
-        return as_bytes(value, "what implicit_assertion_loader gives")
+        if isinstance(value, str):
+            # It may come from a client: what is no Unicode text must not be an error.
+            return value.encode("utf-8", "surrogatepass")
+        if isinstance(value, bytes):
+            return value
+        raise TypeError("implicit_assertion_loader must give bytes, str or None")
 
 
 async def _awaited(result: Awaitable[Any]) -> Any:

@@ -30,15 +30,15 @@ _SAMPLE_WORDS = (
 )
 
 _OTHER_THINGS = (
-    (r"(BEGIN|END) [A-Z0-9 ]*KEY", "has a PEM or SSH key in it"),
+    (r"----+ ?(BEGIN|END) ", "has a PEM or SSH key in it"),
     (r"^k\d+\.", "is a damaged or unknown PASERK"),
     (r"k\d\.(local|secret|public|lid|pid|sid|seal)", "has a PASERK in it"),
     (r"v\d\.(local|public)\.", "has a token in it"),
-    (r"^\s*[{\[]", "is JSON"),
+    (r"^\s*[{\[]\s*[\"{\[]|^\s*\{.*\}\s*$", "is JSON"),
     (r"(ssh|ecdsa|sk)-[a-z0-9@.-]+ |AAAA[A-Z]3N[zo]", "has an SSH key in it"),
     (r"^(~|\.{0,2})(/[\w.-]+)+\.\w+$", "is a path: the setting for that ends in _FILE"),
     (r"^[a-z][a-z0-9+.-]*://", "is a URL"),
-    (r"\$\{|\{\{|^<.*>$|^%.*%$", "is a placeholder"),
+    (r"\$\{.*\}|\{\{.*\}\}|^<.*>$|^%.*%$", "is a placeholder"),
 )
 _PATTERNS = tuple((re.compile(p, re.I | re.DOTALL), what) for p, what in _OTHER_THINGS)
 
@@ -51,11 +51,12 @@ _DER_KEY = re.compile(
 
 
 def refuse_other_things(text: str) -> None:
-    """Refuse a text that is something else than a secret, as it stands or decoded.
+    """Refuse a text that is too short or no secret, as it stands or decoded.
 
     Raises:
         ValueError: It says what it seems to be.
     """
+    _refuse_short(len(text))  # characters: their bytes may be many more
     if text != text.strip():
         raise ValueError("has white space around it")
     if any(unicodedata.category(letter) in ("Cc", "Cf", "Cs") for letter in text):
@@ -68,6 +69,11 @@ def refuse_other_things(text: str) -> None:
             raise ValueError("is a key in DER, not a secret text")
         if raw.isascii():
             _refuse_patterns(raw.decode())
+
+
+def _refuse_short(length: int) -> None:
+    if length < SHORTEST:
+        raise ValueError(f"is shorter than {SHORTEST} characters")
 
 
 def _refuse_patterns(text: str) -> None:
@@ -97,8 +103,7 @@ def refuse_guessable(secret: bytes) -> None:
     Raises:
         ValueError: It says what is wrong.
     """
-    if len(secret) < SHORTEST:
-        raise ValueError(f"is shorter than {SHORTEST} characters")
+    _refuse_short(len(secret))
     if _is_regular(secret):
         raise ValueError("has too little variety to be random")
     if not secret.isascii():
