@@ -178,23 +178,19 @@ def read_claims(unsealed: Unsealed) -> OpenedClaims:
             the wrong type.
     """
     wire = parse_payload(unsealed.payload)
-    for name in ("sub", "type", "jti"):
-        if type(wire.get(name)) is not str or not wire[name]:
-            raise InvalidClaims
-    for name in ("sid", "iss"):
-        if type(wire.get(name, "-")) is not str or wire.get(name) == "":
-            raise InvalidClaims
-    if type(wire.get("scope", "")) is not str:
+    get = wire.get
+    names = (get("sub"), get("type"), get("jti"), get("sid", "-"), get("iss", "-"))
+    if not all(names) or {*map(type, names), type(get("scope", ""))} != {str}:
         raise InvalidClaims
     if "aud" in wire and not _is_audience(wire["aud"]):
         raise InvalidClaims
-    fresh = wire.get("fresh", False)
+    fresh = get("fresh", False)
     return OpenedClaims(
         Claims(
             MappingProxyType(wire),
             unsealed.footer,
             unsealed.key_id,
-            parse_date(wire.get("iat")),
+            parse_date(get("iat")),
             parse_date(wire["exp"]) if "exp" in wire else None,
             parse_date(wire["nbf"]) if "nbf" in wire else None,
             parse_date(wire["auth_time"]) if "auth_time" in wire else None,

@@ -34,7 +34,7 @@ _OTHER_THINGS = (
     (r"^k\d+\.", "is a damaged or unknown PASERK"),
     (r"k\d\.(local|secret|public|lid|pid|sid|seal)", "has a PASERK in it"),
     (r"v\d\.(local|public)\.", "has a token in it"),
-    (r"^\s*[{\[]\s*[\"{\[]|^\s*\{.*\}\s*$", "is JSON"),
+    (r"^\s*[{\[]\s*[\"{\[]|^\s*(\{.*\}|\[.*\])\s*$", "is JSON"),
     (r"(ssh|ecdsa|sk)-[a-z0-9@.-]+ |AAAA[A-Z]3N[zo]", "has an SSH key in it"),
     (r"^(~|\.{0,2})(/[\w.-]+)+\.\w+$", "is a path: the setting for that ends in _FILE"),
     (r"^[a-z][a-z0-9+.-]*://", "is a URL"),
