@@ -155,7 +155,7 @@ def decode_token(token: str, **options: Unpack[ClaimOptions]) -> Claims:
         PasetoError: The token is refused, as a guard would.
         TypeError, ValueError: An option is unknown or wrong.
     """
-    refuse_unknown(options, ClaimOptions, "decode_token")
+    refuse_unknown(options, ClaimOptions.__optional_keys__, "decode_token")
     need, state = build_need(**options), current_state()
     try:
         found = read_argument(token)

@@ -304,7 +304,7 @@ def build_need(**options: Unpack[NeedOptions]) -> Need:
     Raises:
         TypeError, ValueError: An option is unknown or wrong; the message names it.
     """
-    refuse_unknown(options, NeedOptions, "a guard")
+    refuse_unknown(options, NeedOptions.__optional_keys__, "a guard")
     fields: dict[str, Any] = {}
     for name, value in options.items():
         if value is None and name == "token":

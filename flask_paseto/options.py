@@ -12,13 +12,15 @@ _SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")  # RFC 6749 section 3.3
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^`|~-]+")  # RFC 9110 5.6.2, no "_"
 
 
-def refuse_unknown(given: Mapping[str, object], known: type, who: str) -> None:
-    """Refuse options that a TypedDict does not have.
+def refuse_unknown(
+    given: Mapping[str, object], known: frozenset[str], who: str
+) -> None:
+    """Refuse options of other names.
 
     Raises:
         TypeError: It names them.
     """
-    unknown = given.keys() - known.__annotations__.keys()
+    unknown = given.keys() - known
     if unknown:
         raise TypeError(f"{who} has no option {', '.join(sorted(unknown))}")
 

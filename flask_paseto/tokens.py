@@ -210,7 +210,7 @@ class _Login:
         fresh: bool | timedelta | int = False,
     ) -> str:
         """Return the token, and tell whoever listens."""
-        refuse_unknown(options, TokenOptions, "a token")
+        refuse_unknown(options, TokenOptions.__optional_keys__, "a token")
         payload = self._claims(token_type, options, fresh)
         extra = self._extra_claims(options.get("user_claims"))
         payload.update(extra)

@@ -203,8 +203,8 @@ class More(Known, total=False):
 
 
 def test_an_option_that_is_not_known_is_refused_by_its_name() -> None:
-    refuse_unknown({}, Known, "it")
-    refuse_unknown({"one": 1}, Known, "it")
-    refuse_unknown({"one": 1, "two": 2}, More, "it")
+    refuse_unknown({}, Known.__optional_keys__, "it")
+    refuse_unknown({"one": 1}, Known.__optional_keys__, "it")
+    refuse_unknown({"one": 1, "two": 2}, More.__optional_keys__, "it")
     with pytest.raises(TypeError, match=r"^it has no option a, two$"):
-        refuse_unknown({"one": 1, "two": 2, "a": 0}, Known, "it")
+        refuse_unknown({"one": 1, "two": 2, "a": 0}, Known.__optional_keys__, "it")
