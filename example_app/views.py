@@ -31,7 +31,7 @@ class LoginFailed(PasetoError, Unauthorized):
     """No such user or another password; as a PasetoError it is answered like one."""
 
     error_code = "login_failed"
-    description = "Wrong name or password."
+    default_message = "Wrong name or password."
 
 
 def check_password() -> User:

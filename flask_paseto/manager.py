@@ -61,7 +61,7 @@ class PasetoManager:
             app.register_error_handler(PasetoError, _answer)
         app.before_request_funcs.setdefault(None, []).insert(0, _check_routes_once)
         app.after_request(partial(_stamp, app))
-        _note_refusals_of_views(app)
+        _note_refusals(app)
         app.context_processor(template_user)
 
     def protect(
@@ -133,32 +133,29 @@ def _warn_of_namesake() -> None:
 
 
 def _answer(refusal: PasetoError) -> Any:
-    """Answer a refusal that no handler of the app takes.
-
-    One of a hook of the app is noted here: no view ran.
-    """
-    record = record_of(served_request(), served_app())
-    note_refusal(record, refusal, current_state())
     return refusal.get_response()
 
 
-def _note_refusals_of_views(app: Flask) -> None:
-    """Note what a view itself refuses, before anybody answers it.
+def _note_refusals(app: Flask) -> None:
+    """Note what a view or a hook before it refuses, before anybody answers it.
 
-    Between a view and the handlers Flask has no hook, and the REST extensions go
-    around the handlers; so this wraps the one method that runs every view.
+    Between them and the error handlers Flask has no hook, and the REST extensions go
+    around the handlers; so this wraps the two methods that run them.
     """
-    run_view = app.dispatch_request
 
-    def dispatch_request(*args: Any) -> Any:
-        try:
-            return run_view(*args)
-        except PasetoError as refusal:
-            record = record_of(served_request(), app)
-            note_refusal(record, refusal, current_state())
-            raise
+    def noting(run: Callable[..., Any]) -> Callable[..., Any]:
+        def noted(*args: Any) -> Any:
+            try:
+                return run(*args)
+            except PasetoError as refusal:
+                record = record_of(served_request(), app)
+                note_refusal(record, refusal, current_state())
+                raise
 
-    app.dispatch_request = dispatch_request  # type: ignore[method-assign]
+        return noted
+
+    app.preprocess_request = noting(app.preprocess_request)  # type: ignore[method-assign]
+    app.dispatch_request = noting(app.dispatch_request)  # type: ignore[method-assign]
 
 
 def _check_routes_once() -> None:
@@ -174,14 +171,15 @@ def _protect() -> Any:
     rule = request.url_rule
     if rule is None:
         return None  # a 404 or 405: no view will run
+    need = _innermost_need(app, request)
+    if need is PUBLIC:
+        return None
     if request.method == "OPTIONS":
         if getattr(rule, "provide_automatic_options", False):
             return None
         if is_preflight(request):
             return app.make_default_options_response()
-    need = _innermost_need(app, request)
-    if need is not PUBLIC:
-        check(request, need, current_state())
+    check(request, need, current_state())
     return None
 
 

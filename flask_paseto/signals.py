@@ -16,7 +16,8 @@ authenticated: NamedSignal = _signals.signal(
 )
 refused: NamedSignal = _signals.signal(
     "paseto-refused",
-    doc="A guard refused the request. It carries `error_code`, `status_code`.",
+    doc="A request was refused, by a guard or the app. It carries `error_code`, "
+    "`status_code`.",
 )
 token_issued: NamedSignal = _signals.signal(
     "paseto-token-issued",

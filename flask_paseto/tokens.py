@@ -106,7 +106,8 @@ def create_access_token(
     """Return an access token for this subject.
 
     If the request's verified token speaks for the same subject, its session, its time
-    of login and its scopes go over; scopes given here may only be fewer.
+    of login and its scopes go over. Scopes given here may then only be fewer, unless
+    this is a new login (`fresh`).
 
     Args:
         subject: Anything that `subject_loader` makes a text of.
@@ -136,7 +137,8 @@ def create_refresh_token(subject: Any, **options: Unpack[TokenOptions]) -> str:
 def create_token(subject: Any, type: str, **options: Unpack[TokenOptions]) -> str:
     """Return a token of a type of yours: for confirmation mails, API keys, tickets.
 
-    It inherits nothing from the request.
+    It takes nothing over from the request; but where the request's verified token
+    speaks for the same subject and has scopes, those given here may only be fewer.
 
     Args:
         type: Its name, which a guard asks for with ``type=``.
@@ -177,7 +179,7 @@ def create_token_pair(
     for_refresh: TokenOptions = {**shared, "expires_in": refresh_expires_in}
     return TokenPair(
         access_token=login.issue(ACCESS, shared, fresh),
-        refresh_token=login.issue(REFRESH, for_refresh),
+        refresh_token=login.issue(REFRESH, for_refresh, bool(fresh)),
         token_type=BEARER,
         expires_in=_seconds(login.lifetime(ACCESS, shared)),
         refresh_expires_in=_seconds(login.lifetime(REFRESH, for_refresh)),
@@ -364,8 +366,9 @@ class _Login:
             return (ceiling or None) if ours else None
         if ceiling is not None and not scopes <= ceiling:
             raise ValueError(
-                "scopes must be among those of the verified token; give the refresh "
-                "token its scopes at login, or pass fresh=True after a new login"
+                "scopes must be among those of the verified token: give the refresh "
+                "token its scopes at login; for a new login, pass fresh=True to "
+                "create_access_token or create_token_pair"
             )
         return scopes
 

@@ -411,3 +411,44 @@ def test_an_exception_carries_nothing_of_the_token(make_app: MakeApp) -> None:
             told = f"{fault!r} {fault} {vars(fault)} {fault.args}"
             for word in ("s3cret", "alice", bad):
                 assert word not in told
+
+
+@pytest.mark.requirement("ANS-1")
+@pytest.mark.parametrize("handled", [True, False], ids=["handler", "default"])
+def test_a_refusal_of_a_hook_has_its_challenge_whoever_answers(
+    make_app: MakeApp, handled: bool
+) -> None:
+    app = make_app()
+    app.add_url_rule("/", "index", lambda: "x")
+
+    @app.before_request
+    def refuse() -> None:
+        raise InsufficientScope(scopes="admin")
+
+    if handled:
+        app.register_error_handler(PasetoError, lambda refusal: ("mine", 403))
+    response = app.test_client().get("/")
+    assert response.status_code == 403
+    (challenge,) = response.headers.getlist("WWW-Authenticate")
+    assert challenge.endswith('scope="admin"')
+    assert (response.text == "mine") is handled
+
+
+def test_a_subclass_of_yours_answers_as_it_likes(make_app: MakeApp) -> None:
+    class Locked(PasetoError, Unauthorized):
+        error_code = "locked"
+        default_message = "Come back later."
+
+        def get_response(self, environ: Any = None, scope: Any = None) -> Any:
+            response = super().get_response(environ, scope)
+            response.headers["X-Locked"] = "yes"
+            return response
+
+    def refuse() -> None:
+        raise Locked
+
+    app = make_app()
+    app.add_url_rule("/", "index", refuse)
+    response = app.test_client().get("/")
+    assert_refused(response, Locked)
+    assert response.headers["X-Locked"] == "yes"

@@ -909,6 +909,23 @@ def test_a_protected_app_takes_one_walk_a_request(
         assert len(walks) == 1
 
 
+@pytest.mark.requirement("LOC-2")
+def test_a_public_view_handles_its_preflights_itself(
+    make_app: MakeApp, paseto: PasetoManager
+) -> None:
+    app = make_app(paseto)
+    paseto.protect(app)
+    for name, mark in (("open", public), ("closed", lambda view: view)):
+        view = mark(lambda: "mine")
+        app.add_url_rule(f"/{name}", name, view, methods=["GET", "OPTIONS"])
+    client = app.test_client()
+    preflight = {"Origin": "https://a.example", "Access-Control-Request-Method": "GET"}
+    assert client.options("/open", headers=preflight).text == "mine"
+    assert client.options("/closed", headers=preflight).text == ""
+    assert client.options("/open").text == "mine"
+    assert_refused(client.options("/closed"), MissingToken)
+
+
 def test_options_of_protect_are_those_of_a_guard(
     make_app: MakeApp, paseto: PasetoManager
 ) -> None:

@@ -663,6 +663,31 @@ def test_a_wrong_lifetime_of_the_refresh_token_is_an_error(
 # What goes over from the request
 
 
+@pytest.mark.requirement("STEP-2")
+def test_a_pair_of_a_new_login_has_no_ceiling(app: Flask, clock: Clock) -> None:
+    """Logging in again, from a narrow session, may give more; refreshing may not."""
+    with app.app_context():
+        narrow = create_access_token("alice", scopes="read")
+
+    def again() -> TokenPair:
+        return create_token_pair("alice", fresh=True, scopes="read write")
+
+    def widen() -> TokenPair:
+        return create_token_pair("alice", scopes="read write")
+
+    pair = work_in_view(app, again, narrow)
+    with app.app_context():
+        for token, kind in (
+            (pair.access_token, "access"),
+            (pair.refresh_token, "refresh"),
+        ):
+            claims = decode_token(token, type=kind)
+            assert claims.scopes == {"read", "write"}
+            assert claims.auth_time == clock().replace(microsecond=0)
+    with pytest.raises(ValueError, match="scopes"):
+        work_in_view(app, widen, narrow)
+
+
 def test_tokens_of_one_login_share_a_new_session(make_app: MakeApp) -> None:
     app = make_app()
 

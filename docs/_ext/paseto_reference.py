@@ -102,7 +102,7 @@ def write_errors() -> str:
         status = f"{refusal.code}" + (f", `Retry-After: {retry}`" if retry else "")
         link = f"{{py:exc}}`~flask_paseto.{name}`"
         lines.append(f"| {link} | {status} | `{refusal.error_code}` | {shown} |")
-        message = inspect.cleandoc(refusal.description or "")
+        message = inspect.cleandoc(refusal.default_message)
         entries += [
             "```{eval-rst}",
             f".. autoexception:: flask_paseto.{name}",

@@ -57,13 +57,13 @@ def refuse_other_things(text: str) -> None:
         ValueError: It says what it seems to be.
     """
     _refuse_short(len(text))  # characters: their bytes may be many more
+    _refuse_patterns(text)
     if text != text.strip():
         raise ValueError("has white space around it")
     if any(unicodedata.category(letter) in ("Cc", "Cf", "Cs") for letter in text):
         raise ValueError("has characters in it that cannot be seen")
     if text[:1] == text[-1:] and text[:1] in ("'", '"', "`"):
         raise ValueError("has quotes around it")
-    _refuse_patterns(text)
     for raw in _decoded(text):
         if _DER_KEY.match(raw):
             raise ValueError("is a key in DER, not a secret text")
