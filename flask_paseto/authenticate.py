@@ -137,6 +137,8 @@ def note_refusal(record: RequestRecord, refusal: PasetoError, state: State) -> N
         bare_challenge(state.config.realm),
         refusal.retry_seconds,
     )
+    if not told:
+        _log.debug("refused: %s", refusal.error_code)
     if refused.receivers and not told:
         refused.send(
             state.app,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, KeysView, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -54,8 +54,8 @@ REQUEST_PLACES = tuple(place for place in Place if place is not Place.ARGUMENT)
 class Claims:
     """The verified content of a token; all the way down nothing in it can change.
 
-    ``claims["name"]`` and ``claims.get("name")`` give any claim by its wire name,
-    as it came: mappings are read-only, lists are tuples.
+    ``claims["name"]``, ``claims.get("name")`` and ``"name" in claims`` go by the wire
+    names, and give claims as they came: mappings are read-only, lists are tuples.
 
     Attributes:
         wire: All claims by their wire names.
@@ -115,6 +115,19 @@ class Claims:
 
     def __getitem__(self, name: str) -> Any:
         return self.wire[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.wire
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.wire)
+
+    def __len__(self) -> int:
+        return len(self.wire)
+
+    def keys(self) -> KeysView[str]:
+        """Return the wire names, so that `dict(claims)` is a dict of the claims."""
+        return self.wire.keys()
 
     def get(self, name: str, default: Any = None) -> Any:
         """Return the claim of that wire name, or the default."""
@@ -291,6 +304,8 @@ def as_places(value: str | Iterable[str], name: str) -> tuple[Place, ...]:
     names = as_names(value, name)
     known = ", ".join(REQUEST_PLACES)
     for place in names:
+        if place == "cookies":
+            raise ValueError(f"{name}: cookies are not supported by this version")
         if place not in REQUEST_PLACES:
             raise ValueError(f"{name}: {place!r} is not one of {known}")
     if len(set(names)) < len(names):
@@ -313,7 +328,10 @@ def build_need(**options: Unpack[NeedOptions]) -> Need:
             continue
         target, convert = _NEED_FIELDS[name]
         fields[target] = convert(value, name)
-    return Need(**fields)
+    need = Need(**fields)
+    if need.fresh and ACCESS not in need.types:
+        raise ValueError("fresh asks for an access token; for other types use max_age")
+    return need
 
 
 def _no_token() -> None:

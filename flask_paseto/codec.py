@@ -6,6 +6,7 @@ dates are read here, each in its one spelling.
 
 from __future__ import annotations
 
+import logging
 from binascii import Error as Base64Error
 from binascii import a2b_base64
 from collections.abc import Callable, Mapping
@@ -23,6 +24,8 @@ from .payload import (
     parse_footer,
     read_claims,
 )
+
+_log = logging.getLogger("flask_paseto")
 
 # Everything outside base64url becomes "*", which the decoder then refuses.
 _TO_BASE64 = bytes.maketrans(b"-_+/=", b"+/***")
@@ -147,6 +150,9 @@ class Codec:
         else:
             keys = ()
         if not keys:
+            _log.debug(
+                "refused: no accepted key has the key id and header of the token"
+            )
             raise InvalidToken
         return keys
 
@@ -210,6 +216,7 @@ def _open_body(key: RingKey, body: bytes, footer: bytes, assertion: bytes) -> by
     except Exception:
         payload = None  # whatever pyseto raises; nothing of it hangs on our refusal
     if payload is None:
+        _log.debug("refused: the seal does not hold, or the implicit assertion differs")
         raise InvalidToken
     return payload
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from .claims import Place, as_places
+from .claims import ACCESS, REFRESH, Place, as_places
 from .errors import ConfigurationError
 from .keys import KEY_SETTINGS, KeyRing
 from .options import (
@@ -58,9 +58,12 @@ class Config:
 def _as_leeway(value: timedelta | int, name: str) -> timedelta:
     if value in (0, timedelta(0)) and not isinstance(value, bool):
         return timedelta(0)
-    leeway = as_duration(value, name)
+    try:
+        leeway = as_duration(value, name)
+    except ValueError:
+        leeway = LONGEST_LEEWAY * 2
     if leeway > LONGEST_LEEWAY:
-        raise ValueError(f"{name} must be 5 minutes at most")
+        raise ValueError(f"{name} must be from 0 to 5 minutes")
     return leeway
 
 
@@ -71,6 +74,11 @@ def _as_checks(value: Any, name: str) -> frozenset[str] | None:
     types = frozenset(as_type(item, name) for item in as_names(value, name))
     if isinstance(value, str) or {"all", "none"} & {item.lower() for item in types}:
         raise ValueError(f"{name} must be 'all' or a list of token types")
+    for item in types - {ACCESS, REFRESH}:
+        # A slip of the pen here would switch the checks off.
+        close = difflib.get_close_matches(item.lower(), (ACCESS, REFRESH), 1, 0.8)
+        if close:
+            raise ValueError(f"{name}: {item!r} is close to {close[0]!r}; is it that?")
     return types
 
 
@@ -306,7 +314,7 @@ def _check_lifetimes(values: Mapping[str, Any], faults: list[str]) -> None:
         if lifetime and longest and lifetime > longest:
             faults.append(
                 f"PASETO_{kind.upper()}_TOKEN_EXPIRES is longer than "
-                "PASETO_MAX_TOKEN_LIFETIME"
+                f"PASETO_MAX_TOKEN_LIFETIME, which is {longest}"
             )
 
 
@@ -319,7 +327,7 @@ def _faults_of_names(settings: Mapping[str, Any]) -> list[str]:
         if not name.startswith(PREFIX) or name in known:
             continue
         if name.removeprefix(PREFIX).startswith(LATER_SETTINGS):
-            faults.append(f"{name} is not supported by this version")
+            faults.append(f"{name} is not supported by this version: take it out")
             continue
         bare = name.removeprefix(PREFIX)
         close = difflib.get_close_matches(

@@ -112,6 +112,8 @@ def verify_paseto_in_request(**options: Unpack[NeedOptions]) -> Identity | None:
 
 
 def _guarded(view: Callable[..., Any] | None, need: Need) -> Any:
+    if need.token is not None and not callable(need.token):
+        raise TypeError("token must be a callable where a guard is written")
     if view is None:
         return lambda view: _guard(view, need)
     return _guard(view, need)

@@ -115,8 +115,8 @@ def get_identity() -> Identity | None:
     record = find_record(served_request(), served_app())
     if record is None or record.met is None:
         raise RuntimeError(
-            "no guard has run for this request: put @paseto_required under the route, "
-            "or call verify_paseto_in_request()"
+            "no guard has run for this request: put @paseto_required under the route "
+            "and above what asks who is there, or call verify_paseto_in_request()"
         )
     return record.identity
 
@@ -187,7 +187,9 @@ def get_token_footer() -> dict[str, Any] | str | None:
 
 
 def get_current_user() -> Any:
-    """Return the user that `user_lookup_loader` found, None after an anonymous pass.
+    """Return the user that `user_lookup_loader` found.
+
+    None after an anonymous pass, and where there is no such loader.
 
     Raises:
         RuntimeError: No guard let this request pass.

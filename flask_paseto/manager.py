@@ -49,10 +49,13 @@ class PasetoManager:
             ConfigurationError: All that is wrong with the settings, in one message;
                 or the app has a manager already.
         """
+        if not isinstance(app, Flask):
+            raise TypeError("app must be a Flask app")
         states = states_of(app)
         if DEFAULT in states:
             raise ConfigurationError(
-                "this app has a PasetoManager already: create one and keep it"
+                "this app has a PasetoManager already; PasetoManager(app) calls "
+                "init_app itself, so do one of the two, and once"
             )
         _warn_of_namesake()
         states[DEFAULT] = build_state(app, self._callbacks)
@@ -76,6 +79,8 @@ class PasetoManager:
         Raises:
             TypeError, ValueError: An option is unknown or wrong.
         """
+        if not isinstance(scaffold, Flask | Blueprint):
+            raise TypeError("protect takes a Flask app or a Blueprint")
         setattr(scaffold, NEED, build_need(**options))
         scaffold.before_request(_protect)
 
@@ -84,22 +89,22 @@ class PasetoManager:
 
         Asked on every guarded request that has a token.
         """
-        self._callbacks.user_lookup = callback
+        self._callbacks.user_lookup = _checked(callback)
         return callback
 
     def subject_loader(self, callback: C) -> C:
         """Register what makes a text of a `subject`: whatever was given -> str."""
-        self._callbacks.subject = callback
+        self._callbacks.subject = _checked(callback)
         return callback
 
     def additional_claims_loader(self, callback: C) -> C:
         """Register what adds claims to every token: subject -> dict."""
-        self._callbacks.additional_claims = callback
+        self._callbacks.additional_claims = _checked(callback)
         return callback
 
     def claims_verification_loader(self, callback: C) -> C:
         """Register a check of your own: claims -> bool; False is a 403."""
-        self._callbacks.claims_verification = callback
+        self._callbacks.claims_verification = _checked(callback)
         return callback
 
     def token_in_denylist_loader(self, callback: C) -> C:
@@ -107,7 +112,7 @@ class PasetoManager:
 
         Raise :class:`StoreUnavailable` when it cannot be told.
         """
-        self._callbacks.token_in_denylist = callback
+        self._callbacks.token_in_denylist = _checked(callback)
         return callback
 
     def implicit_assertion_loader(self, callback: C) -> C:
@@ -115,8 +120,14 @@ class PasetoManager:
 
         Asked when a token is issued and when it is verified.
         """
-        self._callbacks.implicit_assertion = callback
+        self._callbacks.implicit_assertion = _checked(callback)
         return callback
+
+
+def _checked(callback: C) -> C:
+    if not callable(callback):
+        raise TypeError("a loader must be a function")
+    return callback
 
 
 def _warn_of_namesake() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
+from difflib import get_close_matches
 from typing import Any
 
 _TYPE_NAME = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
@@ -20,9 +21,11 @@ def refuse_unknown(
     Raises:
         TypeError: It names them.
     """
-    unknown = given.keys() - known
+    unknown = sorted(given.keys() - known)
     if unknown:
-        raise TypeError(f"{who} has no option {', '.join(sorted(unknown))}")
+        close = get_close_matches(unknown[0], known, n=1)
+        hint = f"; did you mean {close[0]}?" if close else ""
+        raise TypeError(f"{who} has no option {', '.join(unknown)}{hint}")
 
 
 def as_duration(value: timedelta | int, name: str) -> timedelta:

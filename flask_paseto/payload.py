@@ -95,9 +95,15 @@ def encode_json(value: Mapping[str, Any]) -> bytes:
     Raises:
         ValueError, TypeError: JSON has no words for it.
     """
-    with suppress(RecursionError, UnicodeError):  # whose repr would show it all
+    wrong = "user_claims or footer: NaN, a circle, a lone surrogate or too many levels"
+    try:
         return _ENCODER.encode(value).encode()
-    raise ValueError("a claim or footer has too many levels, or is no Unicode text")
+    except TypeError as fault:
+        wrong = f"user_claims or footer: {fault}"  # names a type, no value
+        kind: type[TypeError | ValueError] = TypeError
+    except (ValueError, RecursionError):  # whose repr may show it all
+        kind = ValueError
+    raise kind(wrong)
 
 
 def check_names(value: Any) -> None:
@@ -108,7 +114,7 @@ def check_names(value: Any) -> None:
     """
     if isinstance(value, Mapping):
         if not all(isinstance(name, str) for name in value):
-            raise TypeError("the names in claims and footers must be str")
+            raise TypeError("user_claims and footer: names must be str")
         value = list(value.values())
     if isinstance(value, list | tuple):
         for item in value:

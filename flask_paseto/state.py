@@ -68,7 +68,16 @@ class State:
                 "run inside an async view or test: call this from a sync function, or "
                 "register a callback that is not async"
             )
-        return self.app.async_to_sync(_awaited)(result)
+        try:
+            run = self.app.async_to_sync(_awaited)
+        except RuntimeError:
+            if inspect.iscoroutine(result):
+                result.close()
+            raise RuntimeError(
+                f"{getattr(callback, '__name__', 'a callback')} is async, which needs "
+                "the extra: pip install flask[async]"
+            ) from None
+        return run(result)
 
     def assertion(self) -> bytes:
         """Return the implicit assertion of this moment, as the app's callback says."""

@@ -11,8 +11,11 @@ from typing import Any, Final
 
 from flask import Flask
 
+from .config import SETTINGS
 from .errors import ConfigurationError
 from .state import DEFAULT, State, build_state, states_of
+
+_BARE_NAMES = frozenset(setting.name for setting in SETTINGS)
 
 
 class _Unset(Enum):
@@ -65,7 +68,11 @@ def override_settings(app: Flask, **settings: Any) -> Iterator[None]:
 
     Raises:
         ConfigurationError: The app has no manager, or the settings are wrong.
+        ValueError: A name lacks its `PASETO_`.
     """
+    strange = sorted(_BARE_NAMES & settings.keys())
+    if strange:
+        raise ValueError(f"{', '.join(strange)}: give settings by their full names")
     before, config = _state_of(app), dict(app.config)
     try:
         for name, value in settings.items():

@@ -346,6 +346,8 @@ class _Login:
     ) -> bool | str:
         if isinstance(fresh, bool):
             return fresh
+        if not isinstance(fresh, timedelta | int):
+            raise TypeError("fresh must be True, False, a timedelta or whole seconds")
         until = self._after(as_duration(fresh, "fresh"), "fresh")
         return format_date(until if expires is None else min(until, expires))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -616,3 +617,27 @@ def test_sync_callbacks_work_inside_a_running_loop(make_app: MakeApp) -> None:
 
     with app.app_context():
         assert decode_token(asyncio.run(work()))["a"] == 1
+
+
+def test_an_async_callback_without_its_extra_says_what_to_install(
+    make_app: MakeApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = set_up(make_app, "user_lookup", lambda claims: 1, is_async=True)
+    token = issue(app)
+    monkeypatch.setitem(sys.modules, "asgiref.sync", None)  # as if not installed
+    with pytest.raises(RuntimeError, match=r"is async.*pip install flask\[async\]"):
+        app.test_client().get("/view", headers=bearer(token))
+
+
+def test_an_awaitable_without_the_extra_says_so_too(
+    make_app: MakeApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Later:
+        def __await__(self) -> Any:
+            yield
+
+    app = set_up(make_app, "user_lookup", lambda claims: Later())
+    token = issue(app)
+    monkeypatch.setitem(sys.modules, "asgiref.sync", None)
+    with pytest.raises(RuntimeError, match=r"pip install flask\[async\]"):
+        app.test_client().get("/view", headers=bearer(token))

@@ -1241,7 +1241,7 @@ def test_what_was_checked_before_is_sealed_without_a_second_look() -> None:
     assert CODEC.open(token).wire == CLAIMS
     with pytest.raises(ValueError, match="footer"):
         CODEC.seal(CLAIMS, footer={"a": []}, read_back=False)
-    with pytest.raises(ValueError, match="Unicode"):
+    with pytest.raises(ValueError, match="surrogate"):
         CODEC.seal({**CLAIMS, "sub": "\ud800"}, read_back=False)
 
 

@@ -230,7 +230,8 @@ def test_a_lifetime_over_the_longest_is_refused(name: str) -> None:
 
     assert read(**{setting: longest})
     (fault,) = faults_of(**{setting: longest + timedelta(microseconds=1)})
-    assert fault == f"PASETO_{setting} is longer than PASETO_MAX_TOKEN_LIFETIME"
+    longer = f"PASETO_{setting} is longer than PASETO_MAX_TOKEN_LIFETIME"
+    assert fault == f"{longer}, which is 90 days, 0:00:00"
     (fault,) = faults_of(MAX_TOKEN_LIFETIME=timedelta(days=29))
     assert fault.startswith("PASETO_REFRESH_TOKEN_EXPIRES is longer")
 
@@ -344,7 +345,7 @@ def test_the_faults_appear_when_the_app_is_set_up() -> None:
 def test_a_setting_that_is_to_come_is_refused_and_not_ignored(name: str) -> None:
     (fault,) = faults_of(**{name: None})
 
-    assert fault == f"PASETO_{name} is not supported by this version"
+    assert fault == f"PASETO_{name} is not supported by this version: take it out"
 
 
 @pytest.mark.parametrize(
@@ -437,3 +438,23 @@ def test_every_setting_says_what_it_is() -> None:
     for setting in SETTINGS:
         assert setting.says.endswith(".")
         assert setting.name == setting.name.upper()
+
+
+@pytest.mark.parametrize("slip", ["acess", "Access", "refesh", "REFRESH"])
+def test_a_slip_in_the_types_to_check_is_not_taken_for_a_type(slip: str) -> None:
+    """It would switch revocation off in silence."""
+    (fault,) = faults_of(REVOCATION_CHECKS=[slip])
+    assert fault.startswith(f"PASETO_REVOCATION_CHECKS: {slip!r} is close to ")
+    assert read(REVOCATION_CHECKS=["ticket"]).revocation_checks == {"ticket"}
+
+
+def test_cookies_are_no_place_yet() -> None:
+    (fault,) = faults_of(TOKEN_LOCATIONS=["cookies", "headers"])
+    assert fault == (
+        "PASETO_TOKEN_LOCATIONS: cookies are not supported by this version"
+    )
+
+
+def test_a_negative_leeway_is_told_its_range() -> None:
+    (fault,) = faults_of(LEEWAY=-1)
+    assert fault == "PASETO_LEEWAY must be from 0 to 5 minutes"

@@ -452,3 +452,26 @@ def test_a_subclass_of_yours_answers_as_it_likes(make_app: MakeApp) -> None:
     response = app.test_client().get("/")
     assert_refused(response, Locked)
     assert response.headers["X-Locked"] == "yes"
+
+
+@pytest.mark.requirement("ANS-4")
+def test_the_log_tells_the_developer_why_and_no_content(
+    app: Flask, caplog: pytest.LogCaptureFixture
+) -> None:
+    with app.app_context():
+        token = create_access_token("alice", user_claims={"x": "s3cret"})
+    other = token[:-20] + "A" * 20
+    broken = token[:60] + ("A" if token[60] != "A" else "B") + token[61:]
+    caplog.set_level("DEBUG", "flask_paseto")
+    client = app.test_client()
+    for sent, reason in (
+        (other, None),
+        (broken, "the seal does not hold"),
+        ("v4.local.AAAA", "no accepted key"),
+    ):
+        caplog.clear()
+        assert_refused(client.get("/protected", headers=bearer(sent)), InvalidToken)
+        assert "refused: token_invalid" in caplog.messages
+        assert reason is None or any(reason in line for line in caplog.messages)
+        assert not any(part in caplog.text for part in sent.split(".")[2:])
+        assert "s3cret" not in caplog.text

@@ -1095,3 +1095,24 @@ def test_an_app_with_public_keys_only_guards_and_cannot_issue() -> None:
     ):
         create_access_token("alice")
     assert SECRET_KEY not in repr(verifier.extensions)
+
+
+def test_a_token_in_a_guard_comes_from_a_callable() -> None:
+    for given in ("v4.local.x", 5):
+        with pytest.raises(TypeError, match="token must be a callable"):
+            paseto_required(token=given)  # type: ignore[call-overload]
+
+
+@pytest.mark.parametrize("types", ["refresh", "ticket", ("refresh", "ticket")])
+def test_only_access_tokens_can_be_asked_to_be_fresh(types: Any) -> None:
+    """No other token says whether it is, so such a guard would never open."""
+    with pytest.raises(ValueError, match="max_age"):
+        paseto_required(type=types, fresh=True)
+    with pytest.raises(ValueError, match="max_age"):
+        refresh_token_required(fresh=True)
+    assert paseto_required(type=("access", "ticket"), fresh=True)
+
+
+def test_a_wrong_option_is_told_what_was_meant() -> None:
+    with pytest.raises(TypeError, match="no option scope; did you mean scopes"):
+        paseto_required(scope="read")  # type: ignore[call-overload]

@@ -26,6 +26,7 @@ from flask_paseto import (
     create_access_token,
     create_refresh_token,
     current_user,
+    decode_token,
     get_claims,
     get_current_user,
     get_identity,
@@ -496,3 +497,17 @@ def test_the_client_fixture_of_the_app_forgets(
         headers = bearer(issue(name))
         assert client.get("/optional", headers=headers).json == {"user": name}
         assert client.get("/optional").json == {"user": None}
+
+
+def test_claims_go_by_their_wire_names(app: Flask) -> None:
+    with app.app_context():
+        token = create_access_token("alice", user_claims={"role": "admin"})
+        claims = decode_token(token)
+    assert "role" in claims
+    assert "roles" not in claims
+    assert 0 not in claims
+    assert dict(claims)["role"] == claims["role"] == claims.get("role") == "admin"
+    assert set(claims) == set(claims.keys()) == set(dict(claims))
+    assert len(claims) == len(list(claims))
+    with pytest.raises(KeyError):
+        claims["roles"]

@@ -173,7 +173,8 @@ def test_a_key_setting_that_is_empty_is_a_fault_and_no_reason_to_fall_back() -> 
         for value in (None, "", b""):
             fault = fault_of({f"PASETO_{name}": value, **flask})
             assert fault.startswith(f"PASETO_{name} is empty")
-            assert KEYGEN in fault
+            assert ("--purpose public" in fault) is (name != "SECRET_KEY")
+            assert "flask paseto keygen" in fault
     for name in ("SECRET_KEY_FALLBACKS", "PUBLIC_KEYS"):
         fault = fault_of({"PASETO_SECRET_KEY": SECRET, f"PASETO_{name}": [""]})
         assert fault.startswith(f"PASETO_{name}[0] is empty")
@@ -436,19 +437,22 @@ def test_a_text_is_read_from_a_file_and_derived(write: Callable[[str], str]) -> 
 def test_a_bad_key_file_is_a_fault(
     write: Callable[[str | bytes], str], content: str | bytes, why: str
 ) -> None:
-    fault = fault_of({"PASETO_SECRET_KEY_FILE": write(content)})
+    path = write(content)
+    fault = fault_of({"PASETO_SECRET_KEY_FILE": path})
 
-    assert fault.startswith(f"PASETO_SECRET_KEY_FILE {why}")
+    assert fault.startswith(f"PASETO_SECRET_KEY_FILE ({path}) {why}")
 
 
 @pytest.mark.requirement("LIFE-2")
-@pytest.mark.parametrize("value", [None, 5, "", b"key", "no\0path", ["key"]], ids=repr)
-def test_a_key_file_that_is_not_there_is_a_fault(tmp_path: Path, value: Any) -> None:
-    for given in (value, tmp_path, tmp_path / "nothing"):
-        for name in KEY_SETTINGS:
-            _, faults = read({f"PASETO_{name}_FILE": given})
-            assert faults[0].startswith(f"PASETO_{name}_FILE cannot be read: ")
-            assert str(tmp_path) not in faults[0]
+@pytest.mark.parametrize("name", KEY_SETTINGS)
+def test_a_key_file_that_is_not_there_is_a_fault(tmp_path: Path, name: str) -> None:
+    full = f"PASETO_{name}_FILE"
+    for path in (tmp_path, tmp_path / "nothing", "no\0path"):
+        _, faults = read({full: path})
+        assert faults[0].startswith(f"{full} ({path}) cannot be read: ")
+    for value in (None, 5, "", b"key", ["key"]):
+        _, faults = read({full: value})
+        assert faults[0] == f"{full} must be the path of a file"
 
 
 def test_a_key_and_its_file_are_not_both_set(write: Callable[[str], str]) -> None:

@@ -179,3 +179,29 @@ def test_no_repr_shows_a_key() -> None:
     told = f"{paseto!r} {app.extensions!r} {states_of(app)['default']!r}"
     assert SECRET_KEY not in told
     assert SECRET_KEY[9:] not in told
+
+
+@pytest.mark.parametrize("given", ["app", 5, []], ids=repr)
+def test_what_is_no_app_is_refused(given: Any) -> None:
+    with pytest.raises(TypeError, match="Flask app"):
+        PasetoManager(given)
+    with pytest.raises(TypeError, match="Flask app"):
+        PasetoManager().protect(given)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "user_lookup_loader",
+        "subject_loader",
+        "additional_claims_loader",
+        "claims_verification_loader",
+        "token_in_denylist_loader",
+        "implicit_assertion_loader",
+    ],
+)
+@pytest.mark.parametrize("given", [None, 5, True], ids=repr)
+def test_a_loader_is_a_function(name: str, given: Any) -> None:
+    """None would take an earlier callback away, and with it what it checks."""
+    with pytest.raises(TypeError, match="loader must be a function"):
+        getattr(PasetoManager(), name)(given)

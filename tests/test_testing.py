@@ -178,3 +178,9 @@ def test_both_need_a_manager() -> None:
     settings = override_settings(app, PASETO_LEEWAY=1)
     with pytest.raises(ConfigurationError, match="no PasetoManager"), settings:
         raise AssertionError("this does not run")
+
+
+def test_a_setting_without_its_prefix_is_refused(app: Flask) -> None:
+    wrong = override_settings(app, REALM="x", LEEWAY=5)
+    with pytest.raises(ValueError, match=r"^LEEWAY, REALM: "), wrong:
+        pass

@@ -438,7 +438,7 @@ BAD = [
     ({"user_claims": [("a", 1)]}, TypeError, "user_claims"),
     ({"user_claims": "x"}, TypeError, "user_claims"),
     ({"user_claims": {"a": b"x"}}, TypeError, "serializable"),
-    ({"user_claims": {"a": float("nan")}}, ValueError, "JSON compliant"),
+    ({"user_claims": {"a": float("nan")}}, ValueError, "NaN"),
     ({"user_claims": {"a": 10**21}}, ValueError, "20 digits"),
     ({"user_claims": {"1": 1, 1: 2}}, ValueError, "unique"),
     ({"user_claims": {"a": "x" * 9000}}, ValueError, "PASETO_MAX_TOKEN_LENGTH"),
@@ -534,7 +534,7 @@ def test_deep_claims_are_an_error(app: Flask) -> None:
         make(app, "access", user_claims={"a": deep})
     around: list[Any] = []
     around.append(around)
-    with pytest.raises(ValueError, match=r"[Cc]ircular"):
+    with pytest.raises(ValueError, match="circle"):
         make(app, "access", user_claims={"a": around})
 
 

@@ -41,7 +41,8 @@ def write_key_settings() -> str:
     for name, says in KEY_SETTINGS.items():
         full = PREFIX + name
         file = f"{PREFIX}{name}_FILE"
-        text = f"{says}\n\n`{file}` names a file that holds it instead."
+        many = ", one key a line or one PEM after the other" if "list" in says else ""
+        text = f"{says}\n\n`{file}` names a file that holds it instead{many}."
         entries.append(_entry(full, text))
     return "\n".join(entries)
 

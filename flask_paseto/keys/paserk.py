@@ -55,6 +55,8 @@ def parse_paserk(text: str, kind: str) -> KeyInterface:
     Raises:
         ValueError: It is not exactly that; no part of it is in the message.
     """
+    if text != text.strip():
+        raise ValueError("has white space around it")
     match = _PASERK.fullmatch(text)
     if match is None:
         raise ValueError(f"is not a k4.{kind} or k3.{kind} PASERK")

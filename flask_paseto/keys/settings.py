@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from .ring import KEY_SETTINGS, KeyRing, Purpose, RingKey
 PREFIX = "PASETO_"
 _LISTS = ("SECRET_KEY_FALLBACKS", "PUBLIC_KEYS")
 _KEYGEN = "make one with: flask paseto keygen"
+_PAIR = "make a pair with: flask paseto keygen --purpose public"
 
 
 def read_ring(
@@ -117,21 +119,28 @@ class _Reader:
             self.faults.append(f"{setting} is empty: put a key in, or take it out")
         for number, value in enumerate(values):
             place = f"{setting}[{number}]" if name in _LISTS else setting
+            if setting.endswith("_FILE"):
+                place += f" ({self.settings[setting]})"
             try:
                 if value is None or value in ("", b""):
-                    raise ValueError("is empty: set it, or take the setting out")
+                    raise ValueError("is empty")
                 found.append(read(value))
             except ValueError as fault:
-                self.faults.append(f"{place} {fault}; {_KEYGEN}")
+                keygen = _KEYGEN if name.startswith("SECRET") else _PAIR
+                self.faults.append(f"{place} {fault}; {keygen}")
         return found
 
     def _file(self, name: str, *, many: bool) -> list[str]:
         """Return what is in a key file; a list setting takes one key a line."""
+        path = self.settings[name]
+        if not path or not isinstance(path, str | PathLike):
+            self.faults.append(f"{name} must be the path of a file")
+            return []
         try:
-            text = Path(self.settings[name]).read_text("utf-8-sig")
-        except (OSError, TypeError, ValueError) as fault:
-            reason = getattr(fault, "strerror", None) or "it is no path of a text"
-            self.faults.append(f"{name} cannot be read: {reason}")
+            text = Path(path).read_text("utf-8-sig")
+        except (OSError, ValueError) as fault:
+            reason = getattr(fault, "strerror", None) or "it is no text"
+            self.faults.append(f"{name} ({path}) cannot be read: {reason}")
             return []
         if not many:
             return [text.removesuffix("\n").removesuffix("\r")]
