@@ -56,6 +56,17 @@ $(VENV)/.stamp-%: setup.cfg pyproject.toml | $(VENV)/.made
 	$(pip_install) --editable '.[$(extras)]'
 	@touch $@
 
+# An environment that is there is kept; asking for another Python must not be ignored.
+ifeq ($(origin PYTHON),command line)
+ifneq ($(wildcard $(VENV)/.made),)
+asked := $(shell $(PYTHON) -c 'import sys; print(sys.version_info[:2])')
+there := $(shell $(bin)/python -c 'import sys; print(sys.version_info[:2])')
+ifneq ($(asked),$(there))
+$(error $(VENV) has Python $(there), $(PYTHON) is $(asked): add VENV=.venv-other, or run make clean first)
+endif
+endif
+endif
+
 $(VENV)/.made:
 	@command -v "$(PYTHON)" >/dev/null || { \
 	  echo "No '$(PYTHON)' here. Name a Python >= 3.11: make PYTHON=python3.12 ..." >&2; \

@@ -49,7 +49,8 @@ def authenticate(request: Request, need: Need, state: State) -> Identity | None:
         note_refusal(record, refusal, state)
         raise
     record.identity = identity
-    record.met = need
+    record.passed = True
+    record.refusal = None  # of an earlier attempt
     if identity is not None and authenticated.receivers:
         authenticated.send(
             state.app,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -76,7 +77,8 @@ def _as_checks(value: Any, name: str) -> frozenset[str] | None:
         raise ValueError(f"{name} must be 'all' or a list of token types")
     for item in types - {ACCESS, REFRESH}:
         # A slip of the pen here would switch the checks off.
-        close = difflib.get_close_matches(item.lower(), (ACCESS, REFRESH), 1, 0.8)
+        bare = re.sub(r"[_.:-]?tokens?$", "", item.lower())
+        close = difflib.get_close_matches(bare, (ACCESS, REFRESH), 1, 0.7)
         if close:
             raise ValueError(f"{name}: {item!r} is close to {close[0]!r}; is it that?")
     return types

@@ -23,7 +23,7 @@ T = TypeVar("T", bound=Callable[..., Any])
 View = Callable[P, R]
 
 NEED = "_paseto_need"  # on a guarded view: what it asks for; on a public one: PUBLIC
-GUARD = "_paseto_guard"  # on a view that was wrapped: the guarded one
+GUARD = "_paseto_guard"  # on a view that a guard wraps: it is not the guarded one
 PUBLIC: Final = Need(optional=True)
 
 
@@ -142,14 +142,26 @@ def _guard(view: Callable[..., Any], need: Need) -> Callable[..., Any]:
 
     setattr(guarded, NEED, need)
     guarded.__dict__.pop(GUARD, None)  # a mark of the view, which wraps() copied
-    _mark_wrapped(view, guarded)
+    _mark_wrapped(view)
     return guarded
 
 
 def check(request: Request, need: Need, state: State) -> None:
-    """Take the walk for this need, unless this request has just taken it."""
-    if record_of(request, state.app).met is not need:
+    """Take the walk for this need, unless `protect` has just taken it, once.
+
+    A guard may stand on what a view calls again and again; each call is a walk.
+    """
+    record = record_of(request, state.app)
+    ahead, record.ahead = record.ahead, None
+    if ahead is not need:
         authenticate(request, need, state)
+
+
+def check_ahead(request: Request, need: Need, state: State) -> None:
+    """Take the walk of a view's guard before the view, which then need not."""
+    check(request, need, state)
+    if not callable(need.token):  # what gives the token may give another one then
+        record_of(request, state.app).ahead = need
 
 
 def is_preflight(request: Request) -> bool:
@@ -160,14 +172,14 @@ def is_preflight(request: Request) -> bool:
     )
 
 
-def _mark_wrapped(view: Any, guarded: Callable[..., Any]) -> None:
+def _mark_wrapped(view: Any) -> None:
     """Mark what is under a guard, through other decorators, for `check_routes`.
 
     A bound method or a builtin takes no mark; no route decorator hands one back.
     """
     while view is not None:
         with suppress(AttributeError):
-            setattr(view, GUARD, guarded)
+            setattr(view, GUARD, True)
         view = getattr(view, "__wrapped__", None)
 
 
@@ -179,13 +191,11 @@ def check_routes(views: dict[str, Callable[..., Any]]) -> None:
     Raises:
         ConfigurationError: It names the endpoints.
     """
-    served = set(map(id, views.values()))
     bare = sorted(
         endpoint
         for endpoint, view in views.items()
         if GUARD in getattr(view, "__dict__", {})
         and getattr(view, NEED, None) is not PUBLIC
-        and id(view.__dict__[GUARD]) not in served
     )
     if bare:
         raise ConfigurationError(

@@ -42,17 +42,20 @@ class RequestRecord:
     """What the extension knows of one request; the one thing of ours on it."""
 
     __slots__ = (
+        "ahead",
         "from_query",
         "identity",
         "issued",
-        "met",
+        "passed",
         "refusal",
         "refused",
         "sessions",
     )
 
-    met: Need | None
-    """The need of the last guard that let the request pass."""
+    passed: bool
+    """Whether a guard let the request pass."""
+    ahead: Need | None
+    """The need that `protect` has just met for the view's own guard, once."""
     identity: Identity | None
     refusal: Refusal | None
     refused: ref[Exception] | None
@@ -63,8 +66,8 @@ class RequestRecord:
     """The session ids made in this request, by subject."""
 
     def __init__(self) -> None:
-        self.met = self.identity = self.refusal = self.refused = None
-        self.from_query = self.issued = False
+        self.ahead = self.identity = self.refusal = self.refused = None
+        self.passed = self.from_query = self.issued = False
         self.sessions = {}
 
 
@@ -113,7 +116,7 @@ def get_identity() -> Identity | None:
         RuntimeError: No guard let this request pass.
     """
     record = find_record(served_request(), served_app())
-    if record is None or record.met is None:
+    if record is None or not record.passed:
         raise RuntimeError(
             "no guard has run for this request: put @paseto_required under the route "
             "and above what asks who is there, or call verify_paseto_in_request()"

@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from flask import Request
+from werkzeug.exceptions import RequestEntityTooLarge
 
 from .claims import Need, Place
 from .config import Config
 from .errors import InvalidRequest, InvalidToken
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +82,9 @@ def _in_json(request: Request, need: Need, config: Config) -> str | None:
         return None
     default = config.refresh_json_key if need.is_refresh else config.json_key
     key = need.json_key or default
+    data = _read(request.get_data)
     try:
-        body = json.loads(request.get_data(), object_pairs_hook=_Pairs)
-    except OSError:
-        raise InvalidRequest from None  # the body broke off
+        body = json.loads(data, object_pairs_hook=_Pairs)
     except (ValueError, RecursionError):
         return None  # no JSON, so no token in it
     if not isinstance(body, _Pairs):
@@ -94,12 +96,20 @@ class _Pairs(list[tuple[str, Any]]):
     """A JSON object as it stands, with a repeated name visible."""
 
 
+def _read(read: Callable[[], T]) -> T:
+    """Return what is read of a body; each server breaks off in errors of its own."""
+    try:
+        return read()
+    except RequestEntityTooLarge:
+        raise
+    except Exception:
+        raise InvalidRequest from None
+
+
 def _in_form(request: Request, need: Need, config: Config) -> str | None:
     default = config.refresh_form_key if need.is_refresh else config.form_key
-    try:
-        return _only(request.form.getlist(need.form_key or default))
-    except OSError:
-        raise InvalidRequest from None  # the body broke off
+    form = _read(lambda: request.form)
+    return _only(form.getlist(need.form_key or default))
 
 
 def _in_query(request: Request, need: Need, config: Config) -> str | None:

@@ -13,7 +13,7 @@ from flask.views import MethodView
 
 from .authenticate import note_refusal
 from .claims import Need, NeedOptions, build_need
-from .decorators import NEED, PUBLIC, check, check_routes, is_preflight
+from .decorators import NEED, PUBLIC, check_ahead, check_routes, is_preflight
 from .errors import ConfigurationError, PasetoError
 from .identity import (
     find_record,
@@ -190,7 +190,7 @@ def _protect() -> Any:
             return None
         if is_preflight(request):
             return app.make_default_options_response()
-    check(request, need, current_state())
+    check_ahead(request, need, current_state())
     return None
 
 

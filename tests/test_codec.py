@@ -1419,3 +1419,24 @@ def test_a_codec_and_its_cache_show_no_token_and_no_claim(
     assert PASETO_KEYS["v4.local"].to_paserk().rpartition(".")[2] not in shown
     assert token not in shown
     assert "alice" not in shown
+
+
+@pytest.mark.requirement("TOK-2")
+@pytest.mark.parametrize(
+    "junk", ["====", "    ", "~~~~", "\n\n\n\n", "\0\0\0\0", "++++"]
+)
+def test_characters_put_in_by_fours_do_not_go_unseen(junk: str) -> None:
+    """A lenient decoder skips what is not of its alphabet, and the groups still fit."""
+    junk *= 4
+    codec = Codec(KeyRing.of([RingKey.of(generate_key())]))
+    token = codec.seal(
+        {"sub": "a", "type": "access", "jti": "j", "iat": "2026-01-01T00:00:00Z"}
+    )
+    assert codec.open(token).subject == "a"
+    header, body, footer = token[:9], token[9:].partition(".")[0], token.rpartition(".")
+    for place in range(0, len(body) + 1, 4):
+        with pytest.raises(InvalidToken):
+            codec.open(f"{header}{body[:place]}{junk}{body[place:]}.{footer[2]}")
+    for place in range(0, len(footer[2]) + 1, 4):
+        with pytest.raises(InvalidToken):
+            codec.open(f"{footer[0]}.{footer[2][:place]}{junk}{footer[2][place:]}")

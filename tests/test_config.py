@@ -440,7 +440,10 @@ def test_every_setting_says_what_it_is() -> None:
         assert setting.name == setting.name.upper()
 
 
-@pytest.mark.parametrize("slip", ["acess", "Access", "refesh", "REFRESH"])
+@pytest.mark.parametrize(
+    "slip",
+    ["acess", "acces", "Access", "refesh", "REFRESH", "access_token", "refresh-tokens"],
+)
 def test_a_slip_in_the_types_to_check_is_not_taken_for_a_type(slip: str) -> None:
     """It would switch revocation off in silence."""
     (fault,) = faults_of(REVOCATION_CHECKS=[slip])

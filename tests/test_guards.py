@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial, wraps
 from typing import Any
 
 import pytest
-from flask import Blueprint, Flask, request
+from flask import Blueprint, Flask, g, request
 from flask.testing import FlaskClient
 from flask.views import MethodView, View
 
@@ -41,7 +42,7 @@ from flask_paseto import (
     verify_paseto_in_request,
 )
 from flask_paseto.keys import generate_key, public_half
-from flask_paseto.testing import use_clock
+from flask_paseto.testing import Clock, use_clock
 
 from .conftest import SECRET_KEY, MakeApp
 from .refusals import assert_refused, bearer
@@ -1116,3 +1117,128 @@ def test_only_access_tokens_can_be_asked_to_be_fresh(types: Any) -> None:
 def test_a_wrong_option_is_told_what_was_meant() -> None:
     with pytest.raises(TypeError, match="no option scope; did you mean scopes"):
         paseto_required(scope="read")  # type: ignore[call-overload]
+
+
+@pytest.mark.requirement("LIFE-3")
+def test_each_call_of_a_guard_is_a_walk_of_its_own(make_app: MakeApp) -> None:
+    """A guard may stand on what a view calls for each message of a batch."""
+    app = make_app()
+
+    @paseto_required(token=lambda: g.token)
+    def handle() -> str | None:
+        return get_subject()
+
+    @app.post("/batch")
+    def batch() -> list[str | None]:
+        answers = []
+        for g.token in request.get_json():
+            try:
+                answers.append(handle())
+            except PasetoError as refusal:
+                answers.append(refusal.error_code)
+        return answers
+
+    with app.app_context():
+        alice, bob = create_access_token("alice"), create_access_token("bob")
+    sent = [alice, "forged", bob, None]
+    answer = app.test_client().post("/batch", json=sent)
+    assert answer.json == ["alice", "token_invalid", "bob", "token_missing"]
+
+
+def test_a_guard_called_again_later_looks_at_the_clock_again(
+    app: Flask, clock: Clock
+) -> None:
+    @paseto_required
+    def handle() -> str | None:
+        return get_subject()
+
+    with app.app_context():
+        token = create_access_token("alice")
+    with app.test_request_context(headers=bearer(token)):
+        assert handle() == "alice"
+        clock.advance(86400)
+        with pytest.raises(ExpiredToken):
+            handle()
+
+
+def test_what_gives_the_token_is_asked_again_under_protect(
+    make_app: MakeApp, paseto: PasetoManager
+) -> None:
+    app, given = make_app(paseto), list[str]()
+    paseto.protect(app)
+
+    @app.get("/view")
+    @paseto_required(token=lambda: given.pop(0))
+    def view() -> str | None:
+        return get_subject()
+
+    with app.app_context():
+        given += [create_access_token("alice"), create_access_token("bob")]
+    assert app.test_client().get("/view").text == "bob"
+    with app.app_context():
+        given += [create_access_token("alice"), "forged"]
+    assert_refused(app.test_client().get("/view"), InvalidToken)
+
+
+def test_a_guard_above_one_of_two_routes_stops_the_app(make_app: MakeApp) -> None:
+    app = make_app()
+
+    @app.get("/a")
+    @paseto_required
+    @app.get("/b", endpoint="b")
+    def view() -> str:
+        return "x"
+
+    with pytest.raises(ConfigurationError, match=r"guard of b stands above"):
+        app.test_client().get("/b")
+
+
+def test_a_stronger_guard_above_the_route_stops_the_app(make_app: MakeApp) -> None:
+    app = make_app()
+
+    @paseto_required(fresh=True)
+    @app.get("/view")
+    @paseto_required
+    def view() -> str:
+        return "x"
+
+    with pytest.raises(ConfigurationError, match="guard of view stands above"):
+        app.test_client().get("/view")
+
+
+def test_a_mark_on_the_method_wins_over_one_on_the_class(
+    make_app: MakeApp, paseto: PasetoManager
+) -> None:
+    class Resource(MethodView):
+        @public
+        def get(self) -> str:
+            return "open"
+
+        def post(self) -> str:
+            return "closed"
+
+    app = make_app(paseto)
+    paseto.protect(app)
+    app.add_url_rule("/view", view_func=Resource.as_view("view"))
+    client = app.test_client()
+    assert client.get("/view").text == "open"
+    assert_refused(client.post("/view"), MissingToken)
+
+
+def test_a_success_leaves_no_challenge_of_an_earlier_attempt(
+    make_app: MakeApp,
+) -> None:
+    app = make_app()
+
+    @app.get("/view")
+    def view() -> tuple[str, int]:
+        with suppress(PasetoError):
+            verify_paseto_in_request(token="x")
+        verify_paseto_in_request()
+        return "mine", 401
+
+    with app.app_context():
+        token = create_access_token("alice")
+    response = app.test_client().get("/view", headers=bearer(token))
+    assert (response.status_code, response.text) == (401, "mine")
+    assert "WWW-Authenticate" not in response.headers

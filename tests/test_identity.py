@@ -511,3 +511,12 @@ def test_claims_go_by_their_wire_names(app: Flask) -> None:
     assert len(claims) == len(list(claims))
     with pytest.raises(KeyError):
         claims["roles"]
+
+
+@pytest.mark.requirement("LIFE-3")
+def test_an_anonymous_pass_leaves_nobody_of_an_earlier_one(app: Flask) -> None:
+    with app.test_request_context(headers=bearer(token_of(app, "alice"))):
+        verify_paseto_in_request()
+        assert get_subject() == "alice"
+        verify_paseto_in_request(token=None, optional=True)
+        assert get_subject() is None

@@ -988,3 +988,11 @@ def test_whatever_is_issued_passes_our_own_verifier(
     assert found.scopes == frozenset(scopes or ())
     assert found.footer == {**footer, "kid": found.key_id}
     assert found.wire.keys() - RESERVED_CLAIMS == claims.keys()
+
+
+def test_a_token_of_one_without_scopes_has_no_scope_claim(app: Flask) -> None:
+    with app.app_context():
+        plain = create_refresh_token("alice")
+    token = work_in_view(app, lambda: create_access_token("alice"), plain)
+    with app.app_context():
+        assert "scope" not in decode_token(token)

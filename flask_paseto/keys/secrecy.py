@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import unicodedata
 from binascii import a2b_base64, unhexlify
@@ -27,6 +28,7 @@ _SAMPLE_WORDS = (
     "yourkey",
     # of Flask's documentation
     "bbddabeddecafcbaecfbbfdcdbcbf",
+    "defaacacbabffffcaacfbede",
 )
 
 _OTHER_THINGS = (
@@ -34,11 +36,11 @@ _OTHER_THINGS = (
     (r"^k\d+\.", "is a damaged or unknown PASERK"),
     (r"k\d\.(local|secret|public|lid|pid|sid|seal)", "has a PASERK in it"),
     (r"v\d\.(local|public)\.", "has a token in it"),
-    (r"^\s*[{\[]\s*[\"{\[]|^\s*(\{.*\}|\[.*\])\s*$", "is JSON"),
+    (r"^\s*\{\s*\"", "is JSON"),
     (r"(ssh|ecdsa|sk)-[a-z0-9@.-]+ |AAAA[A-Z]3N[zo]", "has an SSH key in it"),
     (r"^(~|\.{0,2})(/[\w.-]+)+\.\w+$", "is a path: the setting for that ends in _FILE"),
     (r"^[a-z][a-z0-9+.-]*://", "is a URL"),
-    (r"\$\{.*\}|\{\{.*\}\}|^<.*>$|^%.*%$", "is a placeholder"),
+    (r"\$\{[\w .:-]+\}|\{\{[\w .:-]+\}\}|^<[\w .:-]+>$", "is a placeholder"),
 )
 _PATTERNS = tuple((re.compile(p, re.I | re.DOTALL), what) for p, what in _OTHER_THINGS)
 
@@ -58,6 +60,8 @@ def refuse_other_things(text: str) -> None:
     """
     _refuse_short(len(text))  # characters: their bytes may be many more
     _refuse_patterns(text)
+    if _is_json(text):
+        raise ValueError("is JSON, not a secret text")
     if text != text.strip():
         raise ValueError("has white space around it")
     if any(unicodedata.category(letter) in ("Cc", "Cf", "Cs") for letter in text):
@@ -69,6 +73,13 @@ def refuse_other_things(text: str) -> None:
             raise ValueError("is a key in DER, not a secret text")
         if raw.isascii():
             _refuse_patterns(raw.decode())
+
+
+def _is_json(text: str) -> bool:
+    try:
+        return isinstance(json.loads(text), dict | list)
+    except (ValueError, RecursionError):
+        return False
 
 
 def _refuse_short(length: int) -> None:
