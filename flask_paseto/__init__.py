@@ -40,9 +40,9 @@ from .identity import (
     get_token_footer,
     get_token_payload,
 )
+from .login import NEVER
 from .manager import PasetoManager
 from .tokens import (
-    NEVER,
     TokenPair,
     create_access_token,
     create_refresh_token,
