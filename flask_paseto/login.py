@@ -79,8 +79,8 @@ class Login:
     def __init__(self, subject: Any) -> None:
         self.state: State = current_state()
         self.record: RequestRecord | None = current_record()
-        self.now = self.state.clock().astimezone(UTC).replace(microsecond=0)
-        self.subject = _subject_text(subject, self.state)
+        self.now: datetime = self.state.clock().astimezone(UTC).replace(microsecond=0)
+        self.subject: str = _subject_text(subject, self.state)
         identity = None if self.record is None else self.record.identity
         #: The verified token of this request, whoever it speaks for.
         self.verified: Claims | None = None if identity is None else identity.claims
