@@ -100,13 +100,16 @@ def new_app(**settings: Any) -> Flask:
 
 
 def add_routes(app: Flask, guard: Callable[[Any], Any]) -> None:
-    """Serve one view twice, so that the guard is all that differs."""
+    """Serve two views alike, so that the guard is all that differs."""
 
-    def view() -> dict[str, str]:
-        return {"message": "hello"}
+    def make_view() -> Callable[[], dict[str, str]]:
+        def view() -> dict[str, str]:
+            return {"message": "hello"}
 
-    app.add_url_rule("/open", "open", view)
-    app.add_url_rule("/guarded", "guarded", guard(view))
+        return view
+
+    app.add_url_rule("/open", "open", make_view())
+    app.add_url_rule("/guarded", "guarded", guard(make_view()))
 
 
 def bearer(token: str | bytes) -> dict[str, str]:
