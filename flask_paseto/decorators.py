@@ -158,9 +158,13 @@ def check(request: Request, need: Need, state: State) -> None:
 
 
 def check_ahead(request: Request, need: Need, state: State) -> None:
-    """Take the walk of a view's guard before the view, which then need not."""
+    """Take the walk of a view's guard before the view, which then need not.
+
+    It must, where what gives the token or its implicit assertion is asked: a hook
+    after this one may change the answer, by telling the tenant for instance.
+    """
     check(request, need, state)
-    if not callable(need.token):  # what gives the token may give another one then
+    if not callable(need.token) and state.callbacks.implicit_assertion is None:
         record_of(request, state.app).ahead = need
 
 

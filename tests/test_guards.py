@@ -1242,3 +1242,23 @@ def test_a_success_leaves_no_challenge_of_an_earlier_attempt(
     response = app.test_client().get("/view", headers=bearer(token))
     assert (response.status_code, response.text) == (401, "mine")
     assert "WWW-Authenticate" not in response.headers
+
+
+@pytest.mark.requirement("KEY-5")
+def test_a_guard_under_protect_asks_for_the_assertion_of_its_own_time(
+    make_app: MakeApp, paseto: PasetoManager
+) -> None:
+    """A hook after protect may be what tells the tenant."""
+    app = make_app(paseto)
+    paseto.implicit_assertion_loader(lambda: g.get("tenant"))
+    paseto.protect(app)
+
+    @app.before_request
+    def tell_tenant() -> None:
+        g.tenant = request.headers["X-Tenant"]
+
+    app.add_url_rule("/view", "view", paseto_required(lambda: "in"))
+    with app.app_context():
+        unbound = create_access_token("alice")
+    headers = {**bearer(unbound), "X-Tenant": "acme"}
+    assert_refused(app.test_client().get("/view", headers=headers), InvalidToken)

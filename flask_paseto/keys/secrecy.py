@@ -26,7 +26,7 @@ _SAMPLE_WORDS = (
     "replacethis",
     "yellowsubmarine",
     "yourkey",
-    # of Flask's documentation
+    # of the documentation of Flask and of FastAPI
     "bbddabeddecafcbaecfbbfdcdbcbf",
     "defaacacbabffffcaacfbede",
 )

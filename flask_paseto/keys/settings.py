@@ -44,6 +44,18 @@ def read_ring(
     keys = {name: reader.read(name) for name in names}
     if len(faults) > before:
         return KeyRing.of()
+    faults += _contradictions(keys, purpose)
+    issuing = [*keys.get("SECRET_KEY", []), *keys.get("PRIVATE_KEY", [])]
+    accepted = [key for name in keys for key in keys[name] if not key.private]
+    fallbacks = keys.get("SECRET_KEY_FALLBACKS", [])
+    return KeyRing.of(issuing, [*accepted, *fallbacks], purpose if issuing else None)
+
+
+def _contradictions(
+    keys: Mapping[str, list[RingKey]], purpose: Purpose | None
+) -> list[str]:
+    """Return what does not go together, of keys that are each right in themselves."""
+    faults = []
     secret, private = keys.get("SECRET_KEY", []), keys.get("PRIVATE_KEY", [])
     public = keys.get("PUBLIC_KEY", [])
     if "SECRET_KEY_FALLBACKS" in keys and not secret:
@@ -62,10 +74,7 @@ def read_ring(
             "PASETO_PUBLIC_KEY does not belong to PASETO_PRIVATE_KEY; keys of others "
             "go into PASETO_PUBLIC_KEYS"
         )
-    accepted = [key for name in keys for key in keys[name] if not key.private]
-    fallbacks = keys.get("SECRET_KEY_FALLBACKS", [])
-    issuing = [*secret, *private]
-    return KeyRing.of(issuing, [*accepted, *fallbacks], purpose if issuing else None)
+    return faults
 
 
 class _Reader:
