@@ -30,6 +30,7 @@ from flask_paseto import (
     InvalidClaims,
     InvalidRequest,
     InvalidToken,
+    KeysUnavailable,
     MissingToken,
     PasetoError,
     PasetoManager,
@@ -71,6 +72,7 @@ TABLE: list[tuple[type[PasetoError], int, type[HTTPException], str, str | None]]
     (UserNotFound, 401, Unauthorized, "user_not_found", "invalid_token"),
     (InsufficientScope, 403, Forbidden, "insufficient_scope", "insufficient_scope"),
     (ClaimsRejected, 403, Forbidden, "claims_rejected", None),
+    (KeysUnavailable, 503, ServiceUnavailable, "keys_unavailable", None),
     (StoreUnavailable, 503, ServiceUnavailable, "store_unavailable", None),
 ]
 refusals = pytest.mark.parametrize(
