@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import wraps
 from pathlib import Path
 from typing import Any
 
 import click
 
+from ..claims import now
 from ..config import read_password
 from ..keys.entries import KeyState, RingDocument, RingEntry, read_paserk
 from ..keys.file import locked, read_document, write_file
@@ -140,7 +141,9 @@ def ring_command(command: Callable[..., Any]) -> Callable[..., Any]:
         pace = replace(pace, settle=settle)
         password = _password_of(password_file, state)
         issuer = None if state is None else state.config.issuer
-        ring = Ring(path, pace, datetime.now(UTC), issuer, password)
+        ring = Ring(
+            path, pace, now() if state is None else state.clock(), issuer, password
+        )
         return command(ring, **options)
 
     options = (

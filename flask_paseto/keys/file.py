@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import stat
-import time
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import Any
 from .entries import RingDocument, build_ring, parse_document, write_document
 from .ring import KeyRing, RingKey
 from .rotation import RELOAD_INTERVAL
-from .source import ForkSafeLock, Ticks
+from .source import ForkSafeLock, Ticks, monotonic
 
 _log = logging.getLogger("flask_paseto")
 
@@ -210,7 +209,7 @@ class FileKeys:
         password: str | bytes | None = None,
         accepted: Iterable[RingKey] = (),
         issuer: str | None = None,
-        ticks: Ticks = time.monotonic,
+        ticks: Ticks = monotonic,
     ) -> None:
         self._path = path
         self._password = password

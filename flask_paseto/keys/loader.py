@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import time
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 from ..errors import KeysUnavailable
 from .refresh import Fetched, FetchFailed, Refreshed
 from .ring import KeyRing, RingKey
-from .source import Ticks
+from .source import Ticks, monotonic
 
 KeyLoader = Callable[[], Any]
 ReadKeys = Callable[[Any, KeyRing | None], KeyRing]
@@ -36,7 +35,7 @@ class LoadedKeys:
         ttl: timedelta,
         timeout: timedelta,
         max_stale: timedelta,
-        ticks: Ticks = time.monotonic,
+        ticks: Ticks = monotonic,
     ) -> None:
         self._loader = loader
         self._read = read

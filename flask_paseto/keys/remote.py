@@ -6,7 +6,6 @@ import json
 import logging
 import re
 import ssl
-import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -22,7 +21,7 @@ from ..errors import KeysUnavailable
 from .material import read_public_key
 from .refresh import RETRY_INTERVAL, Fetched, FetchFailed, Refreshed
 from .ring import RingKey
-from .source import Ticks
+from .source import Ticks, monotonic
 
 _log = logging.getLogger("flask_paseto")
 
@@ -63,7 +62,7 @@ class RemoteKeys:
         max_age: timedelta,
         timeout: timedelta,
         max_stale: timedelta,
-        ticks: Ticks = time.monotonic,
+        ticks: Ticks = monotonic,
     ) -> None:
         self._url = url
         self._issuer = issuer

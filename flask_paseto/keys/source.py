@@ -6,6 +6,7 @@ import os
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from threading import Lock
+from time import monotonic as _monotonic
 from typing import Protocol
 from weakref import WeakSet
 
@@ -13,7 +14,9 @@ from ..errors import KeysUnavailable
 from .ring import KeyRing, RingKey
 
 Ticks = Callable[[], float]
-"""Seconds that only go up, as `time.monotonic` gives them."""
+"""Gives seconds that only go up, for ages; dates are for the clock."""
+
+monotonic: Ticks = _monotonic
 
 
 class KeySource(Protocol):
