@@ -85,6 +85,7 @@ def test_a_document_reads_back_as_it_was_written() -> None:
         (text_of(state="announced"), "no key that issues"),
         (text_of(state="accepted"), "no key that issues"),
     ],
+    ids=range(28),
 )
 def test_a_damaged_document_is_refused(text: str, says: str) -> None:
     with pytest.raises(ValueError, match=says) as refused:
@@ -149,6 +150,7 @@ def test_a_ring_of_public_keys_alone_issues_nothing() -> None:
         ("correct horse battery staple zebra", "not a PASERK"),
         (PAIR.to_paserk()[:-1], "damaged"),
     ],
+    ids=range(6),
 )
 def test_a_key_of_a_ring_is_as_good_as_one_of_a_setting(key: str, says: str) -> None:
     with pytest.raises(ValueError, match=says) as refused:

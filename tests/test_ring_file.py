@@ -102,7 +102,7 @@ def test_a_file_of_somebody_else_is_refused(
     ("content", "says"),
     [
         (b"", "no JSON"),
-        (b"\xff\xfe", "not UTF-8"),
+        (b"\xff\xfe", "no JSON"),
         (b" " * (MAX_SIZE + 1), "larger than"),
         (b'{"flask_paseto": "keyring"', "no JSON"),
     ],

@@ -89,16 +89,18 @@ class RingDocument:
         )
 
 
-def parse_document(text: str) -> RingDocument:
+def parse_document(text: str | bytes) -> RingDocument:
     """Return what the text of a ring file says; its keys are not looked into.
 
     Raises:
         ValueError: It is damaged; no part of it is in the message.
     """
     try:
+        if isinstance(text, bytes):
+            text = text.decode()
         found = json.loads(text, object_pairs_hook=_unique)
     except (ValueError, RecursionError):
-        raise ValueError("is no JSON object with unique names") from None
+        raise ValueError("is no JSON object in UTF-8 with unique names") from None
     if not isinstance(found, dict) or found.get("flask_paseto") != "keyring":
         raise ValueError("is not a key ring of flask_paseto")
     if found.get("format") != FORMAT:

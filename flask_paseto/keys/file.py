@@ -60,8 +60,8 @@ def refuse_older(document: RingDocument, newest: int) -> None:
         )
 
 
-def _read_private(path: Path) -> str:
-    """Return the text of a file that nobody else may read."""
+def _read_private(path: Path) -> bytes:
+    """Return what is in a file that nobody else may read."""
     try:
         with open(path, "rb") as file:
             status = os.fstat(file.fileno())
@@ -75,10 +75,7 @@ def _read_private(path: Path) -> str:
         raise ValueError(f"cannot be read: {fault.strerror}") from None
     if len(raw) > MAX_SIZE:
         raise ValueError(f"is larger than {MAX_SIZE} bytes")
-    try:
-        return raw.decode()
-    except UnicodeError:
-        raise ValueError("is not UTF-8") from None
+    return raw
 
 
 def _check_mode(mode: int, descriptor: int) -> None:

@@ -165,14 +165,18 @@ def _get(url: str, timeout: float, etag: str | None) -> _Answer:
     cut.daemon = True
     cut.start()
     try:
-        return _ask(connection, parts.path or "/", parts.query, etag)
+        answer = _ask(connection, parts.path or "/", parts.query, etag)
     except ssl.SSLCertVerificationError:
         raise FetchFailed("has a certificate that cannot be verified") from None
     except (OSError, HTTPException, ValueError):
         raise FetchFailed("cannot be reached, or does not answer in time") from None
     finally:
+        was_cut = not cut.is_alive()
         cut.cancel()
         connection.close()
+    if was_cut:
+        raise FetchFailed("cannot be reached, or does not answer in time")
+    return answer
 
 
 def _cut(connection: HTTPConnection) -> None:

@@ -148,9 +148,7 @@ class _LoadedReader:
     def __call__(self, found: Any, former: KeyRing | None) -> KeyRing:
         if former is not None and found == self._last:
             return former
-        if isinstance(found, bytes):
-            found = found.decode()
-        if isinstance(found, str):
+        if isinstance(found, str | bytes):
             ring = self._read_text(found)
         elif isinstance(found, Mapping):
             ring = self._read_settings(found)
@@ -162,7 +160,7 @@ class _LoadedReader:
         self._last = deepcopy(found)  # the loader may go on to change it
         return ring
 
-    def _read_text(self, text: str) -> KeyRing:
+    def _read_text(self, text: str | bytes) -> KeyRing:
         document = parse_document(text)
         refuse_older(document, self._version)
         password = self._options.password
