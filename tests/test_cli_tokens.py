@@ -76,6 +76,12 @@ def test_without_keys_only_what_anybody_can_read_is_shown(
     assert set(found) == {"header", "footer", "verified"}
 
 
+def test_a_token_without_a_footer_is_shown() -> None:
+    result = run("inspect", "v4.public.AAAA")
+    assert result.exit_code == 3
+    assert "footer: null" in result.stdout
+
+
 def test_a_token_of_other_keys_is_refused(app: Flask, make_app: MakeApp) -> None:
     other = make_app(PASETO_SECRET_KEY=generate_key().to_paserk())
     result = run("inspect", issue_in(other), app=app)

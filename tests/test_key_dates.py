@@ -133,6 +133,13 @@ def test_a_key_that_is_found_late_opens_its_token_and_is_not_kept() -> None:
     assert len(asked) == 3
 
 
+def test_keys_that_stay_as_they_are_know_no_others(make_app: MakeApp) -> None:
+    app = make_app(PASETO_SECRET_KEY=..., PASETO_PUBLIC_KEY=STRANGER)
+    token = Codec(KeyRing.of([RingKey.of(PAIR)])).seal(PAYLOAD)
+    with app.app_context(), pytest.raises(InvalidToken):
+        decode_token(token)
+
+
 # With the settings of an app
 
 

@@ -139,6 +139,11 @@ def test_keys_from_two_hands_are_a_fault(settings: dict[str, Any]) -> None:
     assert next(iter(settings)).removesuffix("_FILE") in str(refused.value)
 
 
+def test_a_loader_is_not_asked_for_single_keys() -> None:
+    source = read_source({}, [], SourceOptions(), lambda: {"PASETO_SECRET_KEY": SECRET})
+    assert source.find("k4.pid." + "A" * 44) is None
+
+
 def test_a_loader_must_be_a_function() -> None:
     with pytest.raises(TypeError, match="must be a function"):
         PasetoManager(key_loader={"PASETO_SECRET_KEY": SECRET})  # type: ignore[arg-type]

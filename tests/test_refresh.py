@@ -15,7 +15,7 @@ from flask_paseto.keys.refresh import (
     FetchFailed,
     Refreshed,
 )
-from flask_paseto.keys.source import ForkSafeLock
+from flask_paseto.keys.source import ForkSafeLock, _renew_locks
 
 from .rings import Ticks
 
@@ -288,3 +288,25 @@ def test_a_lock_held_at_a_fork_is_open_in_the_child() -> None:
             with lock:
                 os._exit(7)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+
+
+def test_who_waited_for_its_turn_does_not_fetch_again(
+    kept: Refreshed[int], origin: Origin, ticks: Ticks
+) -> None:
+    kept.renew()
+    ticks.advance(MINUTE)
+    with kept._lock:
+        thread = threading.Thread(target=kept.current)
+        thread.start()
+        threading.Event().wait(0.2)  # it is at the lock
+        kept._next = ticks() + 1  # as another caller leaves it
+    thread.join()
+    assert origin.calls == 1
+
+
+def test_a_lock_that_is_renewed_is_open() -> None:
+    lock = ForkSafeLock()
+    lock._lock.acquire()
+    _renew_locks()
+    with lock:
+        pass

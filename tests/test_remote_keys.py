@@ -8,6 +8,7 @@ import ssl
 import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,7 @@ from flask_paseto.keys.remote import (
     MAX_KEYS,
     MAX_SIZE,
     RemoteKeys,
+    _cut,
     check_url,
     read_keyset,
 )
@@ -274,6 +276,15 @@ def drip(handler: BaseHTTPRequestHandler) -> None:
         threading.Event().wait(0.1)
 
 
+def never_end(handler: BaseHTTPRequestHandler) -> None:
+    """Answer with all that there is to say, but not that this is all."""
+    handler.send_response(200)
+    handler.send_header("Content-Type", "application/json")
+    handler.end_headers()
+    handler.wfile.write(b'{"keys": []}')
+    handler.rfile.read(1)
+
+
 def break_off(handler: BaseHTTPRequestHandler) -> None:
     handler.send_response(200)
     handler.send_header("Content-Type", "application/json")
@@ -291,6 +302,7 @@ def endless_headers(handler: BaseHTTPRequestHandler) -> None:
     [
         (hang, "cannot be reached, or does not answer in time"),
         (drip, ""),
+        (never_end, "does not answer in time"),
         (break_off, "breaks off"),
         (endless_headers, "cannot be reached"),
         (answer(b" " * 10_000_000), f"more than {MAX_SIZE} bytes"),
@@ -304,7 +316,7 @@ def endless_headers(handler: BaseHTTPRequestHandler) -> None:
         (answer(body_of(), 206), "status 206"),
         (lambda handler: handler.wfile.write(b"SSH-2.0\r\n"), "cannot be reached"),
     ],
-    ids=range(14),
+    ids=range(15),
 )
 def test_an_address_that_goes_bad_keeps_the_last_good_keys(
     server: Server,
@@ -351,6 +363,10 @@ def test_an_address_where_nobody_is_gives_no_keys_and_recovers(
     server.respond = answer(body_of(key))
     ticks.advance(RETRY_INTERVAL)
     assert remote.find(key.key_id) is not None
+
+
+def test_what_is_not_connected_yet_can_be_cut() -> None:
+    _cut(HTTPConnection("127.0.0.1", 9))
 
 
 def test_a_proxy_of_the_environment_is_not_asked(

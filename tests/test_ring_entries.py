@@ -188,3 +188,20 @@ def test_wrapped_keys_are_read_with_the_password_alone(
     # What was unwrapped once is not unwrapped again: that is dear on purpose.
     again, _ = build_ring(document, known=known)
     assert again.issuing[purpose].key_id == wrapped.id
+
+
+@pytest.mark.requirement("KEY-2")
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("k4.local-pw.", "not a password-wrapped"),
+        ("k2.local-pw.AAAA", "not a password-wrapped"),
+        ("k4.local-pw.AAAA", "wrong length"),
+        ("k4.local-pw.AAA=", "not a password-wrapped"),
+        ("k4.local-pw.AAB", "not canonical"),
+        ("k3.local-pw." + "_" * 176, "too many iterations"),
+    ],
+)
+def test_a_damaged_wrapped_key_is_refused_before_any_work(text: str, says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        read_paserk(text, "a password")

@@ -173,6 +173,16 @@ def test_root_leaves_the_file_to_whom_it_belongs(path: Path) -> None:
     assert path.with_name("keyring.json.lock").stat().st_uid == 12345
 
 
+def test_others_leave_it_as_it_is_made(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[Any] = []
+    monkeypatch.setattr(os, "geteuid", lambda: 12345)
+    monkeypatch.setattr(os, "fchown", lambda *args: given.append(args))
+    put(path, document_of(entry_of()))
+    assert given == []
+
+
 def test_an_older_file_is_refused_until_it_is_restored(path: Path) -> None:
     old, new = document_of(entry_of(), version=3), document_of(entry_of(), version=9)
     put(path, old)

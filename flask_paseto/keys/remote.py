@@ -163,6 +163,7 @@ def _get(url: str, timeout: float, etag: str | None) -> _Answer:
     # The time-out of a socket is one for each read, and a slow server drips.
     cut = Timer(timeout, _cut, [connection])
     cut.daemon = True
+    started = monotonic()
     cut.start()
     try:
         answer = _ask(connection, parts.path or "/", parts.query, etag)
@@ -171,10 +172,9 @@ def _get(url: str, timeout: float, etag: str | None) -> _Answer:
     except (OSError, HTTPException, ValueError):
         raise FetchFailed("cannot be reached, or does not answer in time") from None
     finally:
-        was_cut = not cut.is_alive()
         cut.cancel()
         connection.close()
-    if was_cut:
+    if monotonic() >= started + timeout:  # what was cut may look whole
         raise FetchFailed("cannot be reached, or does not answer in time")
     return answer
 

@@ -96,15 +96,18 @@ def promote(
             f"{format_moment(ready)}",
             ready,
         )
-    former = document.issuing
     lifetime = pace.lifetime if pace.known else None
     promoted = replace(entry, state=KeyState.ISSUING, lifetime=lifetime)
-    changes = {promoted.id: promoted}
-    if former is not None:
-        changes[former.id] = _dated(
-            replace(former, state=KeyState.ACCEPTED, issued_until=now), pace
-        )
-    return document.changed(changes.get(each.id, each) for each in document.entries)
+
+    def step(each: RingEntry) -> RingEntry:
+        if each.id == promoted.id:
+            return promoted
+        if each.state is not KeyState.ISSUING:
+            return each
+        former = replace(each, state=KeyState.ACCEPTED, issued_until=now)
+        return _dated(former, pace)
+
+    return document.changed(map(step, document.entries))
 
 
 def _dated(entry: RingEntry, pace: Pace) -> RingEntry:
