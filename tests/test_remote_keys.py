@@ -8,8 +8,8 @@ import ssl
 import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
-from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,6 @@ from flask_paseto.keys.remote import (
     MAX_KEYS,
     MAX_SIZE,
     RemoteKeys,
-    _cut,
     check_url,
     read_keyset,
 )
@@ -285,6 +284,17 @@ def never_end(handler: BaseHTTPRequestHandler) -> None:
     handler.rfile.read(1)
 
 
+def drip_body(handler: BaseHTTPRequestHandler) -> None:
+    """Never make the other side wait for long, and never come to an end."""
+    handler.send_response(200)
+    handler.send_header("Content-Type", "application/json")
+    handler.end_headers()
+    for _ in range(600):
+        handler.wfile.write(b" ")
+        handler.wfile.flush()
+        threading.Event().wait(0.1)
+
+
 def break_off(handler: BaseHTTPRequestHandler) -> None:
     handler.send_response(200)
     handler.send_header("Content-Type", "application/json")
@@ -302,6 +312,7 @@ def endless_headers(handler: BaseHTTPRequestHandler) -> None:
     [
         (hang, "cannot be reached, or does not answer in time"),
         (drip, ""),
+        (drip_body, "does not answer in time"),
         (never_end, "does not answer in time"),
         (break_off, "breaks off"),
         (endless_headers, "cannot be reached"),
@@ -316,7 +327,7 @@ def endless_headers(handler: BaseHTTPRequestHandler) -> None:
         (answer(body_of(), 206), "status 206"),
         (lambda handler: handler.wfile.write(b"SSH-2.0\r\n"), "cannot be reached"),
     ],
-    ids=range(15),
+    ids=range(16),
 )
 def test_an_address_that_goes_bad_keeps_the_last_good_keys(
     server: Server,
@@ -365,10 +376,6 @@ def test_an_address_where_nobody_is_gives_no_keys_and_recovers(
     assert remote.find(key.key_id) is not None
 
 
-def test_what_is_not_connected_yet_can_be_cut() -> None:
-    _cut(HTTPConnection("127.0.0.1", 9))
-
-
 def test_a_proxy_of_the_environment_is_not_asked(
     server: Server, remote: RemoteKeys, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -392,6 +399,10 @@ def certificate(folder: Path) -> Path:
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - timedelta(days=1))
         .not_valid_after(now + timedelta(days=1))
+        .add_extension(
+            x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]),
+            critical=False,
+        )
         .sign(key, SHA256())
     )
     path = folder / "certificate.pem"
@@ -413,6 +424,29 @@ def test_a_certificate_that_nobody_vouches_for_is_refused(
         remote.find("k4.pid." + "A" * 44)
     assert "certificate that cannot be verified" in caplog.text
     assert server.headers == []
+
+
+def test_a_certificate_that_somebody_vouches_for_is_good_for_its_host_alone(
+    server: Server,
+    ticks: Ticks,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate(tmp_path))
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "certificate.pem"))
+    server.http.socket = context.wrap_socket(server.http.socket, server_side=True)
+    key = new_key()
+    server.respond = answer(body_of(key))
+
+    good = remote_of(f"https://127.0.0.1:{server.port}/keys", ticks)
+    assert good.find(key.key_id) is not None
+    assert server.headers[0]["Host"] == f"127.0.0.1:{server.port}"
+    other = remote_of(f"https://localhost:{server.port}/keys", ticks)
+    with pytest.raises(KeysUnavailable):
+        other.find(key.key_id)
+    assert "certificate that cannot be verified" in caplog.text
 
 
 # How long they are used

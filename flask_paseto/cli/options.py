@@ -19,9 +19,12 @@ C = TypeVar("C", bound=Callable[..., Any])
 
 PASSWORD = "PASETO_KEYRING_PASSWORD"  # noqa: S105  the name of the setting
 
-json_option = click.option(
-    "--json", "as_json", is_flag=True, help="Print one JSON object."
-)
+
+def json_option(command: C) -> C:
+    """Add the option that asks for JSON."""
+    return click.option(
+        "--json", "as_json", is_flag=True, help="Print one JSON object."
+    )(command)
 
 
 def key_options(command: C) -> C:
