@@ -12,9 +12,10 @@ from typing import Any
 
 from .material import read_local_key, read_private_key, read_public_key
 from .paserk import is_wrapped, unwrap_paserk
-from .ring import KeyRing, RingKey
+from .ring import KeyRing, Purpose, RingKey
 
 FORMAT = 1
+_ID = re.compile(r"k[34]\.[lp]id\.[A-Za-z0-9_-]{44}")
 _DATE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|\+00:00)", re.ASCII)
 
 
@@ -51,9 +52,19 @@ class RingEntry:
     issuer: str | None = None
 
     @property
+    def version(self) -> int:
+        """Return the PASETO version of its tokens."""
+        return int(self.id[1])
+
+    @property
+    def purpose(self) -> Purpose:
+        """Return the purpose of its tokens."""
+        return "local" if self.id[2:7] == ".lid." else "public"
+
+    @property
     def kind(self) -> str:
         """Return version and purpose of its tokens, such as `v4.local`."""
-        return f"v{self.id[1]}." + ("local" if ".lid." in self.id else "public")
+        return f"v{self.version}.{self.purpose}"
 
     @property
     def can_issue(self) -> bool:
@@ -134,7 +145,7 @@ def _parse_entry(number: int, found: Any) -> RingEntry:
         raise ValueError(f"has a name that this version does not know, at key {number}")
     try:
         entry = RingEntry(
-            id=_as_text(found["id"]),
+            id=_as_id(found["id"]),
             key=_as_text(found["key"]),
             state=KeyState(found["state"]),
             added=_as_date(found["added"]),
@@ -163,6 +174,12 @@ def _optional(read: Any, value: Any) -> Any:
 def _as_text(value: Any) -> str:
     if not isinstance(value, str) or not value:
         raise TypeError
+    return value
+
+
+def _as_id(value: Any) -> str:
+    if not isinstance(value, str) or not _ID.fullmatch(value):
+        raise ValueError
     return value
 
 

@@ -50,7 +50,7 @@ class Pace:
         """Return how long after a change every reader has seen it."""
         if self.settle is not None:
             return self.settle
-        published = entry.kind.endswith(".public")
+        published = entry.purpose == "public"
         slowest = max(
             RELOAD_INTERVAL, self.loader_age, self.keyset_age if published else _SLACK
         )
