@@ -176,7 +176,7 @@ SETTINGS = (
         as_path,
         None,
         "The path of a key ring file, instead of single keys: its keys are announced, "
-        "issue, and end by themselves. Workers take a change up within a second.",
+        "issue, and end on a date. Workers take a change up within a second.",
     ),
     Setting(
         "KEYRING_PASSWORD",
@@ -265,8 +265,9 @@ SETTINGS = (
         "ACCEPTED_ISSUERS",
         _as_set,
         None,
-        "The `iss` a token must have, one of them. Default: `PASETO_ISSUER`; without "
-        "that, any or none.",
+        "The `iss` a token must have, one of them. Default: `PASETO_ISSUER`, and the "
+        "issuers in `PASETO_KEYSET_URL` and `PASETO_PUBLIC_KEYS` where these are "
+        "dicts; without `PASETO_ISSUER`, any or none.",
     ),
     Setting(
         "ACCEPTED_AUDIENCES",
