@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,15 @@ from click.testing import CliRunner, Result
 from flask import Flask
 from flask.cli import ScriptInfo
 
-from flask_paseto import PasetoManager, create_access_token, decode_token
+from flask_paseto import (
+    InvalidToken,
+    PasetoManager,
+    create_access_token,
+    decode_token,
+)
 from flask_paseto.cli import paseto
 from flask_paseto.cli.keys import NOT_YET
+from flask_paseto.cli.options import in_words
 from flask_paseto.keys import generate_key, public_half
 from flask_paseto.keys.entries import KeyState, RingDocument
 from flask_paseto.keys.file import read_document
@@ -109,7 +116,7 @@ def test_rotate_waits_until_every_reader_can_have_seen_the_key(
 
     assert early.exit_code == NOT_YET == 75
     assert early.stdout == ""
-    assert "Too early: k4.lid." in shown(early)
+    assert "Too early: not every reader may know k4.lid." in shown(early)
     as_json = run("rotate", "--json")
     assert as_json.exit_code == NOT_YET
     assert set(json.loads(as_json.stdout)) == {"done", "not_before"}
@@ -166,7 +173,7 @@ def test_the_stages_can_be_taken_one_by_one(run: Run, path: Path) -> None:
     pruned = done(run("prune", "--json"))
     assert pruned == {"done": "pruned", "keys": [former], "version": 6}
     assert list(states(path)) == [new, other]
-    assert "2 keys are left" in run("prune").stderr
+    assert "Keys that are left: 2." in run("prune").stderr
     run("retire", new)
     assert f"pruned {new}" in run("prune").stdout
 
@@ -429,7 +436,7 @@ def test_the_settings_of_the_app_say_how_long_to_wait(app: Flask, path: Path) ->
     assert former.not_after is not None
     assert former.issued_until is not None
     lasts = (former.not_after - former.issued_until).total_seconds()
-    assert lasts == 2_000_000 + 100 + 7 + 1 + 9
+    assert lasts == 2_000_000 + 100 + 60 + 1 + 9
     assert done(invoke("keys", "export-public", "--json", app=app))["issuer"] == (
         "https://a.example"
     )
@@ -467,8 +474,6 @@ def test_an_app_with_a_loader_tells_how_old_its_keys_may_be(
     result = invoke("keys", "announce", "--keyring", str(path), "--json", app=app)
     entry = read_document(path).entries[1]
     waits = done(result)["not_before"]
-    from datetime import datetime
-
     assert (datetime.fromisoformat(waits) - entry.added).total_seconds() == 304
 
 
@@ -503,7 +508,7 @@ def test_an_app_that_does_not_start_is_told_and_the_ring_can_be_made(
 
     info = ScriptInfo(create_app=create_app)
     result = CliRunner().invoke(paseto, ["keys", "list"], obj=info)
-    assert result.exit_code == 2
+    assert result.exit_code == 1
     assert "the app cannot be loaded" in result.stderr
     assert f"rotate --keyring {path}" in result.stderr
     again = ["keys", "rotate", "--keyring", str(path)]
@@ -517,7 +522,140 @@ def test_an_app_that_was_named_and_is_not_there_is_told(path: Path, run: Run) ->
     args = ["keys", "list", "--keyring", str(path)]
     result = CliRunner().invoke(paseto, args, obj=info)
     assert result.exit_code == 0
-    assert "nowhere_to_be_found cannot be loaded" in result.stderr
+    assert "the app cannot be loaded: Could not import" in result.stderr
+
+
+def test_the_pace_of_an_app_that_cannot_be_loaded_is_not_guessed(
+    path: Path, run: Run
+) -> None:
+    """A guess that is too short ends a key while its tokens live."""
+    run("rotate")
+    run("rotate")
+    run("promote", "--now")
+    former = read_document(path).entries[0].id
+    before = path.read_bytes()
+    info = ScriptInfo(app_import_path="nowhere_to_be_found")
+    known = ["--lifetime", "60", "--settle", "0"]
+    for command in (["rotate"], ["promote", "--now"], ["retire", former, "--now"]):
+        args = ["keys", *command, "--keyring", str(path)]
+        for given in ([], known[:2], known[2:]):
+            result = CliRunner().invoke(paseto, [*args, *given], obj=info)
+            assert result.exit_code == 1
+            assert "Give --lifetime and --settle" in result.output
+    assert path.read_bytes() == before
+    rotate = ["keys", "rotate", "--keyring", str(path), *known]
+    assert CliRunner().invoke(paseto, rotate, obj=info).exit_code == 0
+    restore = ["keys", "restore", "--keyring", str(path)]
+    assert CliRunner().invoke(paseto, restore, obj=info).exit_code == 0
+
+
+@pytest.mark.parametrize("args", [("inspect", "v4.local.AAAA"), ("issue", "bob")])
+def test_other_commands_say_that_the_app_cannot_be_loaded(
+    args: tuple[str, ...],
+) -> None:
+    info = ScriptInfo(app_import_path="nowhere_to_be_found")
+    result = CliRunner().invoke(paseto, args, obj=info)
+    assert result.exit_code == 1
+    assert "the app cannot be loaded" in result.output
+
+
+def test_rotate_says_what_it_pruned(run: Run, path: Path) -> None:
+    run("rotate")
+    first = read_document(path).entries[0].id
+    run("rotate")
+    run("promote", "--now")
+    run("retire", first, "--now")
+    copy = path.read_bytes()
+    assert f"pruned {first}\n" in run("rotate").stdout
+    path.with_name("ring.json.lock").unlink()
+    path.write_bytes(copy)
+    assert done(run("rotate", "--json"))["pruned"] == [first]
+
+
+def test_a_key_that_is_announced_is_of_the_kind_that_issues_unless_told(
+    run: Run, path: Path
+) -> None:
+    run("rotate", "--purpose", "public", "--version", "3")
+    run("announce")
+    run("announce", "--purpose", "local")
+    run("announce", "--version", "4")
+    kinds = [entry.kind for entry in read_document(path).entries]
+    assert kinds == ["v3.public", "v3.public", "v3.local", "v4.public"]
+
+
+@pytest.mark.parametrize(
+    "args", [("--purpose", "public"), ("--version", "3"), ("--issuer", "https://b.c")]
+)
+def test_rotate_does_not_change_the_kind_in_silence(
+    run: Run, path: Path, args: tuple[str, ...]
+) -> None:
+    run("rotate")
+    before = path.read_bytes()
+    result = run("rotate", *args)
+    assert result.exit_code == 1
+    assert "issues v4.local tokens" in result.output
+    assert path.read_bytes() == before
+
+
+def test_a_text_becomes_the_key_of_the_version_that_is_asked_for(
+    run: Run, path: Path
+) -> None:
+    run("announce", "--version", "3", "--from", "-", input=TEXT)
+    expected = read_local_key(TEXT, version=3, manager="default").key_id
+    assert list(states(path)) == [expected]
+
+
+def test_a_wrapped_key_among_others_is_pointed_out(
+    run: Run, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run("rotate")
+    monkeypatch.setenv("PASETO_KEYRING_PASSWORD", PASSWORD)
+    assert "every worker has PASETO_KEYRING_PASSWORD" in run("rotate").stderr
+
+
+def test_a_lifetime_is_noted_as_soon_as_it_is_known(run: Run, path: Path) -> None:
+    """Else a setting that is made shorter would end the former key too early."""
+    run("rotate")
+    assert read_document(path).entries[0].lifetime is None
+    for given, noted in (("500", 500), ("60", 500), ("900", 900)):
+        run("announce", "--lifetime", given)
+        lifetime = read_document(path).entries[0].lifetime
+        assert lifetime is not None
+        assert lifetime.total_seconds() == noted
+
+
+@pytest.mark.requirement("KEY-4")
+def test_a_key_that_has_gone_never_comes_back(
+    run: Run, path: Path, make_app: MakeApp
+) -> None:
+    """Neither by a setting, where it has no date, nor into the ring again."""
+    run("announce", "--from", "-", input=TEXT)
+    old = read_document(path).entries[0].id
+    before = make_app(PASETO_SECRET_KEY=TEXT)
+    with before.app_context():
+        token = create_access_token("alice")
+    run("announce")
+    run("promote", "--now")
+    run("retire", old, "--now")
+    for pruned in (False, True):
+        if pruned:
+            assert f"pruned {old}" in run("prune").stdout
+        app = make_app(
+            PASETO_SECRET_KEY=...,
+            PASETO_KEYRING=path,
+            PASETO_SECRET_KEY_FALLBACKS=[TEXT],
+        )
+        with app.app_context(), pytest.raises(InvalidToken):
+            decode_token(token)
+    again = run("announce", "--from", "-", input=TEXT)
+    assert again.exit_code == 1
+    assert "has ended: it stays out" in again.output
+
+
+def test_people_are_told_whole_seconds_and_never_too_early() -> None:
+    half = datetime(2026, 6, 1, 12, 0, 0, 500_000, tzinfo=UTC)
+    assert in_words(half) == "2026-06-01T12:00:01Z"
+    assert in_words(half.replace(microsecond=0)) == "2026-06-01T12:00:00Z"
 
 
 def test_an_empty_document_is_version_nothing() -> None:

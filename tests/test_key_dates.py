@@ -240,7 +240,7 @@ def test_keys_of_before_and_of_others_are_accepted_beside_a_ring(
 
 def test_the_purpose_is_that_of_the_ring(ring_file: Path) -> None:
     fault = faults_of(PASETO_KEYRING=ring_file, PASETO_PURPOSE="public")
-    assert "PASETO_KEYRING issues local tokens" in fault
+    assert "issues local tokens, while PASETO_PURPOSE is 'public'" in fault
     read_config({"PASETO_KEYRING": ring_file, "PASETO_PURPOSE": "local"}, "tests")
 
 
@@ -253,6 +253,7 @@ def test_a_setting_that_is_empty_brings_in_no_other_keys(name: str, value: Any) 
         SECRET_KEY="correct horse battery staple zebra", **{f"PASETO_{name}": value}
     )
     assert f"PASETO_{name} must be" in fault
+    assert fault.count("\n- ") == 1
 
 
 @pytest.mark.requirement("KEY-6")

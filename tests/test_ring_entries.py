@@ -31,7 +31,11 @@ def text_of(**changes: Any) -> str:
     """Return the text of a ring of one key, with names changed or taken out."""
     found = json.loads(write_document(document_of(entry_of())))
     for name, value in changes.items():
-        where = found if name in ("flask_paseto", "format", "version", "keys") else None
+        where = (
+            found
+            if name in ("flask_paseto", "format", "version", "keys", "pruned")
+            else None
+        )
         where = found["keys"][0] if where is None else where
         if value is ...:
             del where[name]
@@ -49,6 +53,7 @@ def test_a_document_reads_back_as_it_was_written() -> None:
         ),
         version=7,
     )
+    document = replace(document, pruned=frozenset([entry_of().id, entry_of().id]))
 
     assert parse_document(write_document(document)) == document
 
@@ -82,10 +87,15 @@ def test_a_document_reads_back_as_it_was_written() -> None:
         (text_of(issuer=""), "wrong form"),
         (text_of(not_after="2026-06-01T12:00:00Z"), "wrong form"),
         (text_of(key=PUBLIC), "wrong form"),
+        (text_of(id="k4.lid.short"), "wrong form"),
+        (text_of(id=5), "wrong form"),
+        (text_of(pruned=5), "pruned ids"),
+        (text_of(pruned=["k4.lid.short"]), "pruned ids"),
+        (text_of(pruned=[5]), "pruned ids"),
         (text_of(state="announced"), "no key that issues"),
         (text_of(state="accepted"), "no key that issues"),
     ],
-    ids=range(28),
+    ids=range(33),
 )
 def test_a_damaged_document_is_refused(text: str, says: str) -> None:
     with pytest.raises(ValueError, match=says) as refused:

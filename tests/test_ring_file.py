@@ -141,6 +141,15 @@ def test_a_system_without_locks_is_told(
         put(path, document_of(entry_of()))
 
 
+def test_a_system_without_owners_is_told(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(path, document_of(entry_of()))
+    monkeypatch.delattr(os, "geteuid")
+    with pytest.raises(ValueError, match="no owners of files"):
+        read_document(path)
+
+
 def test_a_link_to_the_file_stays_a_link(path: Path, tmp_path: Path) -> None:
     (tmp_path / "real").mkdir()
     real = tmp_path / "real" / "ring.json"
@@ -293,6 +302,11 @@ def put_back(path: Path) -> None:
     path.write_text(write_document(document_of(old, version=1)))
 
 
+def sign(path: Path) -> None:
+    entry = entry_of(paserk=generate_key(4, "public").to_paserk())
+    path.write_text(write_document(document_of(entry, version=8)))
+
+
 def wrap(path: Path) -> None:
     key = generate_key()
     entry = replace(entry_of(paserk=key.to_paserk()), key=wrap_key(key, "another"))
@@ -314,6 +328,7 @@ def tie(path: Path) -> None:
         (put_back, "older than version 5"),
         (wrap, "another password"),
         (tie, "another issuer"),
+        (sign, "PASETO_PURPOSE"),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
@@ -325,7 +340,7 @@ def test_a_file_that_goes_bad_keeps_the_last_good_ring(
     says: str,
 ) -> None:
     put(path, document_of(entry_of(), version=5))
-    keys = FileKeys(path, password="the password", ticks=ticks)
+    keys = FileKeys(path, password="the password", purpose="local", ticks=ticks)
     ring = keys.current()
 
     spoil(path)
@@ -377,6 +392,23 @@ def test_one_thread_reads_and_the_others_wait_for_the_new_ring(
 
     assert document.issuing is not None
     assert set(found) == {document.issuing.id}
+
+
+def test_who_waited_while_another_looked_does_not_look_again(
+    path: Path, ticks: Ticks
+) -> None:
+    put(path, document_of(entry_of()))
+    keys = FileKeys(path, ticks=ticks)
+    ring = keys.current()
+    changed(path)
+    ticks.advance(1)
+    with keys._lock:
+        thread = threading.Thread(target=keys.current)
+        thread.start()
+        threading.Event().wait(0.2)  # it is at the lock
+        keys._next = ticks() + 1  # as another thread leaves it
+    thread.join()
+    assert keys._ring is ring
 
 
 @pytest.mark.requirement("KEY-6")

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from typing import Any, NoReturn, TextIO, cast
 
 import click
@@ -15,15 +16,19 @@ from ..keys.entries import (
     KeyState,
     RingDocument,
     RingEntry,
-    format_moment,
     read_paserk,
 )
 from ..keys.keyring import Keyring, Step
 from ..keys.keyset import build_keyset
 from ..keys.paserk import is_wrapped
 from ..keys.rotation import TooEarly, find_announced, has_ended
-from .options import json_option, key_options, print_json
+from .options import in_words, json_option, key_options, print_json
 from .ring import Ring, ring_command
+
+paced_command = partial(ring_command, needs="pace")
+same_kind = key_options(
+    version=None, purpose=None, unless="that of the key that issues, else 4 and local"
+)
 
 NOT_YET = 75  # EX_TEMPFAIL of sysexits.h: the same command works later
 
@@ -73,17 +78,17 @@ def _state_of(file: Keyring, entry: RingEntry) -> str:
     said = str(entry.state)
     if entry.state is KeyState.ANNOUNCED:
         ready = entry.added + file.pace.settle_time(entry)
-        said += f", can be promoted from {format_moment(ready)}"
+        said += f", can be promoted from {in_words(ready)}"
     elif has_ended(entry, file.now):
         said = "retired, can be pruned"
     elif entry.not_after is not None:
-        said += f" until {format_moment(entry.not_after)}"
+        said += f" until {in_words(entry.not_after)}"
     return said if entry.issuer is None else f"{said}, tied to {entry.issuer}"
 
 
 @keys.command("announce")
 @ring_command
-@key_options
+@same_kind
 @click.option("--issuer", help="The only issuer that the key speaks for.")
 @click.option(
     "--from",
@@ -96,8 +101,8 @@ def _state_of(file: Keyring, entry: RingEntry) -> str:
 @json_option
 def announce_(
     ring: Ring,
-    version: str,
-    purpose: str,
+    version: str | None,
+    purpose: str | None,
     issuer: str | None,
     source: TextIO | None,
     as_json: bool,
@@ -110,13 +115,16 @@ def announce_(
     if key == "":
         raise ValueError("there is no key to take in")
     step = ring.file.announce(
-        version=int(version), purpose=cast(Purpose, purpose), issuer=issuer, key=key
+        version=None if version is None else int(version),
+        purpose=cast("Purpose | None", purpose),
+        issuer=issuer,
+        key=key,
     )
     _report(ring.file, step, as_json)
 
 
 @keys.command("promote")
-@ring_command
+@paced_command
 @click.argument("key_id", required=False)
 @click.option(
     "--now",
@@ -135,7 +143,7 @@ def promote_(ring: Ring, key_id: str | None, force: bool, as_json: bool) -> None
 
 
 @keys.command("retire")
-@ring_command
+@paced_command
 @click.argument("key_id")
 @click.option(
     "--now",
@@ -164,16 +172,20 @@ def prune_(ring: Ring, as_json: bool) -> None:
         return
     for key_id in pruned:
         click.echo(f"pruned {key_id}")
-    click.echo(f"{len(document.entries)} keys are left.", err=True)
+    click.echo(f"Keys that are left: {len(document.entries)}.", err=True)
 
 
 @keys.command("rotate")
-@ring_command
-@key_options
+@paced_command
+@same_kind
 @click.option("--issuer", help="The only issuer that a first key speaks for.")
 @json_option
 def rotate_(
-    ring: Ring, version: str, purpose: str, issuer: str | None, as_json: bool
+    ring: Ring,
+    version: str | None,
+    purpose: str | None,
+    issuer: str | None,
+    as_json: bool,
 ) -> None:
     """Take the next step: make the ring, announce a key, or promote it.
 
@@ -181,8 +193,14 @@ def rotate_(
     are for the first one. What has ended is pruned on the way. Run it again for the
     step after; the answer says when.
     """
-    first = {"version": int(version), "purpose": purpose, "issuer": issuer}
-    step = _in_time(lambda: ring.file.rotate(**cast(Any, first)), as_json)
+    step = _in_time(
+        lambda: ring.file.rotate(
+            version=None if version is None else int(version),
+            purpose=cast("Purpose | None", purpose),
+            issuer=issuer,
+        ),
+        as_json,
+    )
     _report(ring.file, step, as_json)
 
 
@@ -197,7 +215,7 @@ def _leave_early(early: TooEarly, as_json: bool) -> NoReturn:
     """Say when the step can be taken, and leave with a code of its own."""
     if as_json:
         print_json({"done": "nothing", "not_before": early.until})
-    click.echo(f"Too early: {early}.", err=True)
+    click.echo(f"Too early: {early}; from {in_words(early.until)}.", err=True)
     sys.exit(NOT_YET)
 
 
@@ -212,13 +230,26 @@ def _report(file: Keyring, step: Step, as_json: bool) -> None:
                 "next": then,
                 "not_before": when,
                 "version": step.document.version,
+                "pruned": step.pruned,
             }
         )
         return
+    for key_id in step.pruned:
+        click.echo(f"pruned {key_id}")
     entry = step.entry
     click.echo(f"{step.done} {entry.id}  {entry.kind}  {_state_of(file, entry)}")
-    at = "" if when is None else f", from {format_moment(when)}"
+    if is_wrapped(entry.key) and not all(map(_is_safe, step.document.entries)):
+        click.echo(
+            "This key is wrapped, others are not: see that every worker has "
+            "PASETO_KEYRING_PASSWORD.",
+            err=True,
+        )
+    at = "" if when is None else f", from {in_words(when)}"
     click.echo(f"Next: {then}{at}.", err=True)
+
+
+def _is_safe(entry: RingEntry) -> bool:
+    return is_wrapped(entry.key) or not entry.can_issue
 
 
 def _next_step(file: Keyring, document: RingDocument) -> tuple[datetime | None, str]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import click
 
@@ -17,7 +17,11 @@ from ..config import read_password
 from ..keys.keyring import Keyring
 from ..keys.rotation import Pace
 from ..state import State
-from .options import PASSWORD, SECONDS, as_seconds, find_state
+from .options import PASSWORD, SECONDS, as_seconds, find_app
+
+# What a verifier, whose settings are not known here, may take beyond the max-age: it
+# asks again after half a minute at the earliest, and waits for the answer.
+_FETCH = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +36,15 @@ class Ring:
     issuer: str | None
 
 
-def ring_command(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options that name a ring, and hand it over as the first argument."""
+def ring_command(
+    command: Callable[..., Any], *, needs: Literal["nothing", "pace"] = "nothing"
+) -> Callable[..., Any]:
+    """Add the options that name a ring, and hand it over as the first argument.
+
+    Args:
+        needs: `pace`: how long tokens live counts, so an app that cannot be loaded is
+            not made up for by a guess.
+    """
 
     @wraps(command)
     def with_ring(
@@ -44,21 +55,24 @@ def ring_command(command: Callable[..., Any]) -> Callable[..., Any]:
         settle: timedelta | None,
         **options: Any,
     ) -> Any:
-        state = find_state()
+        found = find_app()
+        state = found.state
         path = keyring or (None if state is None else state.config.keyring)
+        if found.fault is not None:
+            guess = lifetime is None or settle is None
+            _without_app(found.fault, path, guess and needs == "pace")
         if path is None:
             raise click.UsageError(
                 "name the ring with --keyring FILE, or the app that has "
                 "PASETO_KEYRING: flask --app NAME paseto keys ..."
             )
-        pace = _pace_of(state)
+        pace = replace(_pace_of(state), settle=settle)
         if lifetime is not None:
             pace = replace(pace, lifetime=lifetime, known=True)
-        pace = replace(pace, settle=settle)
-        password = _password_of(password_file, state)
-        issuer = None if state is None else state.config.issuer
         time = now() if state is None else state.clock()
+        password = _password_of(password_file, state)
         file = Keyring(path=path, now=time, pace=pace, password=password)
+        issuer = None if state is None else state.config.issuer
         try:
             return command(Ring(file, issuer), **options)
         except ValueError as fault:
@@ -97,15 +111,30 @@ def ring_command(command: Callable[..., Any]) -> Callable[..., Any]:
     return with_ring
 
 
+def _without_app(fault: str, path: Path | None, guess: bool) -> None:
+    """Go on without an app that cannot be loaded, if that does no harm.
+
+    A ring that is not there yet may be the reason why it cannot.
+    """
+    said = f"the app cannot be loaded: {fault}"
+    if path is None:
+        raise click.ClickException(f"{said}\nName the ring itself: --keyring FILE")
+    if guess and path.exists():
+        raise click.ClickException(
+            f"{said}\nGive --lifetime and --settle to go on without it."
+        )
+    click.echo(said, err=True)
+
+
 def _pace_of(state: State | None) -> Pace:
     if state is None:
-        return Pace(known=False, keyset_age=timedelta(seconds=303))
+        return Pace(known=False, keyset_age=timedelta(minutes=5) + _FETCH)
     config = state.config
     loads = state.callbacks.key_loader is not None
     return Pace(
         lifetime=None if config.allow_non_expiring else config.max_token_lifetime,
         leeway=config.leeway,
-        keyset_age=config.keyset_max_age + config.key_timeout,
+        keyset_age=config.keyset_max_age + _FETCH,
         loader_age=config.key_loader_ttl + config.key_timeout if loads else timedelta(),
     )
 

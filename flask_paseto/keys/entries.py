@@ -78,10 +78,12 @@ class RingDocument:
 
     Attributes:
         version: Counts the changes; a file of a lower one is an older file.
+        pruned: The ids of keys that have ended and gone: they never come back.
     """
 
     version: int = 0
     entries: tuple[RingEntry, ...] = ()
+    pruned: frozenset[str] = frozenset()
 
     @property
     def issuing(self) -> RingEntry | None:
@@ -91,7 +93,7 @@ class RingDocument:
 
     def changed(self, entries: Iterable[RingEntry]) -> RingDocument:
         """Return the next version, with these entries."""
-        return RingDocument(self.version + 1, tuple(entries))
+        return replace(self, version=self.version + 1, entries=tuple(entries))
 
     def with_entry(self, entry: RingEntry) -> RingDocument:
         """Return the next version, with an entry in the place of its former self."""
@@ -127,7 +129,14 @@ def parse_document(text: str | bytes) -> RingDocument:
         raise ValueError("has more than one key that issues")
     if not issuing and any(entry.can_issue for entry in entries):
         raise ValueError("has no key that issues")
-    return RingDocument(version, entries)
+    return RingDocument(version, entries, _parse_pruned(found.get("pruned", [])))
+
+
+def _parse_pruned(found: Any) -> frozenset[str]:
+    try:
+        return frozenset(map(_as_id, found))
+    except (TypeError, ValueError):
+        raise ValueError("has pruned ids of the wrong form") from None
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -203,6 +212,7 @@ def write_document(document: RingDocument) -> str:
             "format": FORMAT,
             "version": document.version,
             "keys": [_write_entry(entry) for entry in document.entries],
+            "pruned": sorted(document.pruned),
         },
         indent=1,
     )
@@ -238,7 +248,8 @@ def build_ring(
     Args:
         password: What keys are wrapped with; a text is taken as UTF-8.
         known: Keys that were read before: unwrapping is dear on purpose.
-        accepted: Keys that are accepted beside those of the document.
+        accepted: Keys that are accepted beside those of the document, but for those
+            whose end it knows.
 
     Raises:
         ValueError: A key is damaged, weak, another than its id says, or wrapped with
@@ -258,7 +269,8 @@ def build_ring(
             issuing.append(key)
         else:
             others.append(key)
-    return KeyRing.of(issuing, [*others, *accepted]), keys
+    beside = [key for key in accepted if key.key_id not in document.pruned]
+    return KeyRing.of(issuing, [*others, *beside]), keys
 
 
 def _read_key(text: str, password: str | bytes | None, where: str) -> RingKey:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from .entries import RingDocument, build_ring, parse_document, write_document
-from .ring import KeyRing, RingKey
+from .ring import KeyRing, Purpose, RingKey
 from .rotation import RELOAD_INTERVAL
 from .source import ForkSafeLock, Ticks, monotonic
 
@@ -56,12 +56,15 @@ def refuse_older(document: RingDocument, newest: int) -> None:
     if document.version < newest:
         raise OlderFile(
             f"is version {document.version}, older than version {newest}, which was "
-            "here before; if it was put back on purpose: flask paseto keys restore"
+            "here before; if it was put back on purpose: flask paseto keys restore "
+            "--keyring FILE"
         )
 
 
 def _read_private(path: Path) -> bytes:
     """Return what is in a file that nobody else may read."""
+    if not hasattr(os, "geteuid"):
+        raise ValueError("cannot be used on this system: it has no owners of files")
     try:
         with open(path, "rb") as file:
             status = os.fstat(file.fileno())
@@ -206,12 +209,14 @@ class FileKeys:
         password: str | bytes | None = None,
         accepted: Iterable[RingKey] = (),
         issuer: str | None = None,
+        purpose: Purpose | None = None,
         ticks: Ticks = monotonic,
     ) -> None:
         self._path = path
         self._password = password
         self._accepted = tuple(accepted)
         self._issuer = issuer
+        self._purpose = purpose
         self._ticks = ticks
         self._lock = ForkSafeLock()
         self._known: dict[str, RingKey] = {}
@@ -260,6 +265,11 @@ class FileKeys:
             accepted=self._accepted,
         )
         refuse_issuer(ring, self._issuer)
+        if self._purpose not in (None, ring.purpose):
+            raise ValueError(
+                f"issues {ring.purpose} tokens, while PASETO_PURPOSE is "
+                f"{self._purpose!r}; take PASETO_PURPOSE out"
+            )
         self._known, self._version = known, document.version
         return ring
 

@@ -20,6 +20,7 @@ from .rotation import (
     find_announced,
     find_entry,
     has_ended,
+    note_lifetime,
     promote,
     prune,
     retire,
@@ -34,11 +35,13 @@ class Step:
         done: `created`, `announced`, `promoted` or `retired`.
         entry: The key it was about, as it is now.
         document: The ring as it is now.
+        pruned: The ids of keys that went on the way.
     """
 
     done: str
     entry: RingEntry
     document: RingDocument
+    pruned: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,26 +70,35 @@ class Keyring:
     def announce(
         self,
         *,
-        version: int = 4,
-        purpose: Purpose = "local",
+        version: int | None = None,
+        purpose: Purpose | None = None,
         issuer: str | None = None,
         key: str | None = None,
     ) -> Step:
         """Put in a key that is accepted and issues nothing yet, but the first one.
 
         Args:
-            key: An existing key in any form that a setting takes, instead of a new
-                one of this version and purpose. A public key never issues.
+            version: Without it that of the key that issues, else 4. A `key` that is a
+                text is derived for it.
+            purpose: Without it that of the key that issues, else `local`.
             issuer: The only `iss` that its tokens may have.
+            key: An existing key in any form that a setting takes, instead of a new
+                one. A public key never issues.
         """
-        text = key or generate_key(version, purpose).to_paserk()
-        paserk = as_paserk(text, version=version, manager="default")
-        key_id = read_paserk(paserk, self.password).key_id
+        new: list[str] = []
 
         def step(document: RingDocument) -> RingDocument:
-            return announce(document, self._entry(document, paserk, issuer))
+            issuing = document.issuing
+            kind = version or (issuing.version if issuing else 4)
+            use: Purpose = purpose or (issuing.purpose if issuing else "local")
+            text = key or generate_key(kind, use).to_paserk()
+            paserk = as_paserk(text, version=kind, manager="default")
+            entry = self._entry(document, paserk, issuer)
+            new.append(entry.id)
+            return note_lifetime(announce(document, entry), self.pace)
 
-        return self._step("announced", step, key_id)
+        document = self._change(step)
+        return Step("announced", find_entry(document, new[0]), document)
 
     def promote(self, key_id: str | None = None, *, force: bool = False) -> Step:
         """Let an announced key issue: this one, or the one announced first.
@@ -136,23 +148,25 @@ class Keyring:
     def rotate(
         self,
         *,
-        version: int = 4,
-        purpose: Purpose = "local",
+        version: int | None = None,
+        purpose: Purpose | None = None,
         issuer: str | None = None,
     ) -> Step:
         """Take the next step: make the ring, announce a key, or promote it.
 
-        A new key is of the kind of the one that issues; the arguments are for the
-        first. What has ended is pruned on the way.
+        A new key is of the kind of the one that issues, and tied to the same issuer;
+        the arguments are for the first. What has ended is pruned on the way.
 
         Raises:
             TooEarly: The next step is to promote, and some reader may not know the
                 key yet.
         """
         found: list[tuple[str, str]] = []
+        pruned: list[str] = []
         early: list[TooEarly] = []
 
         def step(document: RingDocument) -> RingDocument:
+            pruned.extend(e.id for e in document.entries if has_ended(e, self.now))
             document = prune(document, self.now)
             announced, issuing = find_announced(document), document.issuing
             if announced is not None:
@@ -163,20 +177,16 @@ class Keyring:
                     return document  # what has ended is out all the same
                 found.append(("promoted", announced.id))
                 return after
-            if issuing is None:
-                entry = self._new_entry(document, version, purpose, issuer)
-            else:
-                entry = self._new_entry(
-                    document, issuing.version, issuing.purpose, issuing.issuer
-                )
+            kind = _kind_of(issuing, version, purpose, issuer)
+            entry = self._new_entry(document, *kind)
             found.append(("announced" if issuing else "created", entry.id))
-            return announce(document, entry)
+            return note_lifetime(announce(document, entry), self.pace)
 
         document = self._change(step)
         if early:
             raise early[0]
         done, key_id = found[0]
-        return Step(done, find_entry(document, key_id), document)
+        return Step(done, find_entry(document, key_id), document, tuple(pruned))
 
     def restore(self, *, above: int = 0) -> RingDocument:
         """Accept a file that was put back from a copy: number it anew.
@@ -265,6 +275,29 @@ class Keyring:
             raise ValueError(
                 "PASETO_KEYRING_PASSWORD is not that of the ring"
             ) from None
+
+
+def _kind_of(
+    issuing: RingEntry | None,
+    version: int | None,
+    purpose: Purpose | None,
+    issuer: str | None,
+) -> tuple[int, Purpose, str | None]:
+    """Return version, purpose and issuer of the next key.
+
+    Raises:
+        ValueError: Another kind is asked for than that of the key that issues.
+    """
+    if issuing is None:
+        return version or 4, purpose or "local", issuer
+    kind = issuing.version, issuing.purpose, issuing.issuer
+    asked = (version, purpose, issuer)
+    if any(a is not None and a != k for a, k in zip(asked, kind, strict=True)):
+        raise ValueError(
+            f"the ring issues {issuing.kind} tokens, and rotate goes on with the same; "
+            "to change that: flask paseto keys announce"
+        )
+    return kind
 
 
 @contextmanager

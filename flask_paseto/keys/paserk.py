@@ -65,6 +65,7 @@ def parse_paserk(text: str, kind: str) -> KeyInterface:
     """
     if text != text.strip():
         raise ValueError("has white space around it")
+    refuse_wrapped(text)
     match = _PASERK.fullmatch(text)
     if match is None:
         raise ValueError(f"is not a k4.{kind} or k3.{kind} PASERK")
@@ -84,6 +85,19 @@ def parse_paserk(text: str, kind: str) -> KeyInterface:
 def is_wrapped(text: str) -> bool:
     """Tell whether a text has the head of a password-wrapped PASERK."""
     return re.match(r"k\d+\.(local|secret)-pw\.", text) is not None
+
+
+def refuse_wrapped(text: str) -> None:
+    """Refuse a password-wrapped PASERK where a plain key goes.
+
+    Raises:
+        ValueError: It is one.
+    """
+    if is_wrapped(text):
+        raise ValueError(
+            "is wrapped with a password, which only a key ring takes: flask paseto "
+            "keys announce --from FILE"
+        )
 
 
 def unwrap_paserk(text: str, password: str | bytes, version: int = 0) -> KeyInterface:

@@ -197,7 +197,7 @@ def _ask(
         headers["If-None-Match"] = etag
     connection.request("GET", f"{path}?{query}" if query else path, headers=headers)
     response = connection.getresponse()
-    max_age = _read_max_age(response.getheader("Cache-Control", ""))
+    max_age = _read_max_age(response)
     if response.status == 304 and etag is not None:
         return _Answer(None, etag, max_age)
     if 300 <= response.status < 400:
@@ -219,9 +219,14 @@ def _read_body(response: HTTPResponse) -> bytes:
     return body
 
 
-def _read_max_age(control: str) -> float:
-    found = re.search(r"\bmax-age=([0-9]{1,9})\b", control)
-    return float(found[1]) if found else 0.0
+def _read_max_age(response: HTTPResponse) -> float:
+    """Return the seconds that are left of `max-age` (RFC 9111 section 4.2)."""
+    found = re.search(
+        r"\bmax-age=([0-9]{1,9})\b", response.getheader("Cache-Control", "")
+    )
+    age = response.getheader("Age", "0").strip()
+    spent = float(age) if re.fullmatch(r"[0-9]{1,9}", age) else 0.0
+    return float(found[1]) - spent if found else 0.0
 
 
 def read_keyset(body: bytes, issuer: str) -> tuple[RingKey, ...]:
