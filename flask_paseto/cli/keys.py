@@ -68,7 +68,7 @@ def _described(file: Keyring, entry: RingEntry) -> dict[str, Any]:
         "added": entry.added,
         "issued_until": entry.issued_until,
         "not_after": entry.not_after,
-        "ended": has_ended(entry, file.now),
+        "ended": has_ended(entry, file.clock()),
         "issuer": entry.issuer,
         "wrapped": is_wrapped(entry.key),
     }
@@ -79,7 +79,7 @@ def _state_of(file: Keyring, entry: RingEntry) -> str:
     if entry.state is KeyState.ANNOUNCED:
         ready = entry.added + file.pace.settle_time(entry)
         said += f", can be promoted from {in_words(ready)}"
-    elif has_ended(entry, file.now):
+    elif has_ended(entry, file.clock()):
         said = "retired, can be pruned"
     elif entry.not_after is not None:
         said += f" until {in_words(entry.not_after)}"
@@ -300,7 +300,7 @@ def export_public(ring: Ring, as_json: bool) -> None:
             key = read_paserk(entry.key, ring.file.password)
         except ValueError as fault:
             raise ValueError(f"{entry.id} {fault}") from None
-        if not has_ended(entry, ring.file.now):
+        if not has_ended(entry, ring.file.clock()):
             found.append(replace(key, not_after=entry.not_after))
     if as_json:
         print_json(build_keyset(found, ring.issuer))

@@ -69,9 +69,9 @@ def ring_command(
         pace = replace(_pace_of(state), settle=settle)
         if lifetime is not None:
             pace = replace(pace, lifetime=lifetime, known=True)
-        time = now() if state is None else state.clock()
+        clock = now if state is None else state.clock
         password = _password_of(password_file, state)
-        file = Keyring(path=path, now=time, pace=pace, password=password)
+        file = Keyring(path=path, clock=clock, pace=pace, password=password)
         issuer = None if state is None else state.config.issuer
         try:
             return command(Ring(file, issuer), **options)

@@ -53,12 +53,13 @@ class Keyring:
     written, or the step makes no sense.
 
     Attributes:
-        now: The time of the steps, with an offset.
+        clock: Gives the time, with an offset; asked when a step is taken, which may
+            have waited for its turn.
         password: What its keys are wrapped with, None: they are not.
     """
 
     path: Path
-    now: datetime
+    clock: Callable[[], datetime]
     pace: Pace = field(default_factory=Pace)
     password: str | bytes | None = field(default=None, repr=False)
 
@@ -129,9 +130,8 @@ class Keyring:
         """Give a key its end: when the last of its tokens has expired, or now."""
 
         def step(document: RingDocument) -> RingDocument:
-            return retire(
-                document, key_id, now=self.now, pace=self.pace, at_once=at_once
-            )
+            now = self.clock()
+            return retire(document, key_id, now=now, pace=self.pace, at_once=at_once)
 
         return self._step("retired", step, key_id, missing_ok=False)
 
@@ -140,8 +140,9 @@ class Keyring:
         pruned: list[str] = []
 
         def step(document: RingDocument) -> RingDocument:
-            pruned.extend(e.id for e in document.entries if has_ended(e, self.now))
-            return prune(document, self.now)
+            now = self.clock()
+            pruned.extend(e.id for e in document.entries if has_ended(e, now))
+            return prune(document, now)
 
         return pruned, self._change(step, missing_ok=False)
 
@@ -166,8 +167,9 @@ class Keyring:
         early: list[TooEarly] = []
 
         def step(document: RingDocument) -> RingDocument:
-            pruned.extend(e.id for e in document.entries if has_ended(e, self.now))
-            document = prune(document, self.now)
+            now = self.clock()
+            pruned.extend(e.id for e in document.entries if has_ended(e, now))
+            document = prune(document, now)
             announced, issuing = find_announced(document), document.issuing
             if announced is not None:
                 try:
@@ -233,7 +235,8 @@ class Keyring:
     def _promoted(
         self, document: RingDocument, key_id: str, *, force: bool
     ) -> RingDocument:
-        return promote(document, key_id, now=self.now, pace=self.pace, force=force)
+        now = self.clock()
+        return promote(document, key_id, now=now, pace=self.pace, force=force)
 
     def _new_entry(
         self, document: RingDocument, version: int, purpose: Purpose, issuer: str | None
@@ -249,7 +252,7 @@ class Keyring:
             id=key.key_id,
             key=self._wrapped(document, paserk, key),
             state=KeyState.ANNOUNCED,
-            added=self.now,
+            added=self.clock(),  # after the wrapping, which takes its time
             lifetime=self.pace.lifetime if self.pace.known else None,
             issuer=issuer,
         )
