@@ -32,20 +32,25 @@ from .options import PASSWORD, SECONDS, as_seconds, find_state
 Step = Callable[[RingDocument], RingDocument]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Ring:
     """A ring file, and what the commands need to know for it.
 
     Attributes:
         issuer: The `PASETO_ISSUER` of the app.
         password: What its keys are wrapped with, None: they are not.
+        now: The time of the step; who waits for the lock takes it later.
     """
 
     path: Path
     pace: Pace
-    now: datetime
+    clock: Callable[[], datetime]
     issuer: str | None
     password: str | bytes | None = field(repr=False)
+    now: datetime = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.now = self.clock()
 
     def read(self, *, missing_ok: bool = False) -> RingDocument:
         """Return what the file says; an empty document where it is not there."""
@@ -60,6 +65,7 @@ class Ring:
         """Return the document after a step, which is then in the file."""
         try:
             with locked(self.path):
+                self.now = self.clock()
                 before = self.read(missing_ok=missing_ok)
                 after = self._take(step, before)
                 if after is not before:
@@ -95,7 +101,7 @@ class Ring:
             id=key.key_id,
             key=self._wrapped(document, paserk, key),
             state=KeyState.ANNOUNCED,
-            added=self.now,
+            added=self.clock(),  # not self.now: to wrap a key takes its time
             lifetime=self.pace.lifetime if self.pace.known else None,
             issuer=issuer,
         )
@@ -142,7 +148,7 @@ def ring_command(command: Callable[..., Any]) -> Callable[..., Any]:
         password = _password_of(password_file, state)
         issuer = None if state is None else state.config.issuer
         ring = Ring(
-            path, pace, now() if state is None else state.clock(), issuer, password
+            path, pace, now if state is None else state.clock, issuer, password
         )
         return command(ring, **options)
 
