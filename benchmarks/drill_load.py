@@ -13,21 +13,31 @@ from base64 import urlsafe_b64decode
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from http.client import HTTPConnection, HTTPException
 from threading import Event, Lock, Thread
 from typing import Any
 
 TIMEOUT = 30  # seconds for one answer
 RECONNECT = 200  # requests over one connection, so that the workers take turns
-ACCESS, REFRESH = 4, 6  # lifetimes in seconds; nothing lives longer than a refresh token
+ACCESS, REFRESH = (
+    4,
+    6,
+)  # lifetimes in seconds; nothing lives longer than a refresh token
 
 
 @dataclass(frozen=True, slots=True)
 class KeyLife:
-    """From when on a token of a key must pass, may be refused, must be refused."""
+    """From when on a token of a key must pass, may be refused, must be refused.
+
+    Attributes:
+        doubtful_from: The date of the key. What it issued must have ended before.
+        leaked_from: When it began to be retired at once, whatever it issued.
+    """
 
     accepted_from: float
     doubtful_from: float = math.inf
+    leaked_from: float = math.inf
     refused_from: float = math.inf
 
 
@@ -80,10 +90,10 @@ class Ledger:
     def judge(self, held: Held, answer: Answer) -> bool:
         """Count an answer to a token; tell whether it was accepted."""
         life = self.lives[held.key_id]
-        must_pass = (
-            answer.sent >= life.accepted_from
-            and answer.received < min(held.expires, life.doubtful_from)
-        )
+        end = min(held.expires, life.leaked_from)
+        if held.stolen:  # it outlives the key, so the date of the key ends it
+            end = min(end, life.doubtful_from)
+        must_pass = answer.sent >= life.accepted_from and answer.received < end
         must_fail = answer.sent >= life.refused_from
         accepted = answer.status == 200
         due = "must pass" if must_pass else "must fail" if must_fail else "either"
@@ -160,22 +170,29 @@ class Client:
 
 
 class User:
-    """Logs in, uses its token, refreshes it, and now and then logs in again."""
+    """Logs in, uses its token, refreshes it, and now and then logs in again.
 
-    def __init__(self, name: str, client: Client, ledger: Ledger) -> None:
+    Args:
+        part: When a token is renewed, as a part of its life.
+    """
+
+    def __init__(self, name: str, part: float, client: Client, ledger: Ledger) -> None:
         self._name, self._client, self._ledger = name, client, ledger
+        self._part = part
         self._access: Held | None = None
         self._refresh: Held | None = None
 
     def step(self) -> None:
         """Make one request, the one that is due."""
-        now = time.time()
-        if self._refresh is None or now > self._refresh.issued + REFRESH / 2:
+        if self._refresh is None or self._is_old(self._refresh):
             self._log_in()
-        elif self._access is None or now > self._access.issued + ACCESS / 2:
+        elif self._access is None or self._is_old(self._access):
             self._renew(self._refresh)
         else:
             self._use(self._access)
+
+    def _is_old(self, held: Held) -> bool:
+        return time.time() > held.issued + self._part * (held.expires - held.issued)
 
     def _log_in(self) -> None:
         answer = self._client.ask("POST", "/login", body={"name": self._name})
@@ -223,9 +240,9 @@ def start_load(
 ) -> list[Thread]:
     """Return the threads that ask until `stop` is set, `pause` seconds in between."""
 
-    def keep_on(make: Callable[[Client], User | Thief]) -> None:
+    def keep_on(make: Callable[[Client, Ledger], User | Thief]) -> None:
         client = Client(port, ledger)
-        who = make(client)
+        who = make(client, ledger)
         while not stop.wait(pause * random.uniform(0.5, 1.5)):  # noqa: S311
             try:
                 who.step()
@@ -236,11 +253,12 @@ def start_load(
                 raise
         client.close()
 
-    makes: list[Callable[[Client], User | Thief]] = [
-        lambda client, n=n: User(f"user {n}", client, ledger)  # type: ignore[misc]
-        for n in range(users)
+    makes: list[Callable[[Client, Ledger], User | Thief]] = [
+        # Every other uses its tokens to the end.
+        partial(User, f"user {number}", 1.0 if number % 2 else 0.5)
+        for number in range(users)
     ]
-    makes += [lambda client: Thief(client, ledger)] * thieves
+    makes += [Thief] * thieves
     threads = [Thread(target=keep_on, args=(make,), daemon=True) for make in makes]
     for thread in threads:
         thread.start()

@@ -97,9 +97,7 @@ class Ring:
         """Assert that an app starts with it and that a next step can be taken."""
         document = read_document(self.path)
         assert stat.S_IMODE(self.path.stat().st_mode) == 0o600
-        app: Flask = self.make_app(
-            PASETO_SECRET_KEY=..., PASETO_KEYRING=str(self.path)
-        )
+        app: Flask = self.make_app(PASETO_SECRET_KEY=..., PASETO_KEYRING=str(self.path))
         with app.app_context():
             assert decode_token(create_access_token("alice")).subject == "alice"
         self.assert_rotates(killer, document.version)

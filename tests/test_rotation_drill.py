@@ -14,9 +14,9 @@ DRILL = Path(__file__).parents[1] / "benchmarks" / "rotation_drill.py"
 
 @pytest.mark.requirement("KEY-7")
 def test_nobody_is_refused_or_let_in_wrongly_while_keys_rotate() -> None:
-    options = "--kind local --requests 2000 --users 4 --pause 0.02 --json".split()
+    options = ["--kind=local", "--requests=2000", "--users=4", "--pause=0.02"]
     done = subprocess.run(  # noqa: S603
-        [sys.executable, str(DRILL), *options],
+        [sys.executable, str(DRILL), *options, "--json"],
         capture_output=True,
         text=True,
         timeout=300,

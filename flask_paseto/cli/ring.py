@@ -147,9 +147,7 @@ def ring_command(command: Callable[..., Any]) -> Callable[..., Any]:
         pace = replace(pace, settle=settle)
         password = _password_of(password_file, state)
         issuer = None if state is None else state.config.issuer
-        ring = Ring(
-            path, pace, now if state is None else state.clock, issuer, password
-        )
+        ring = Ring(path, pace, now if state is None else state.clock, issuer, password)
         return command(ring, **options)
 
     options = (
