@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 TESTS ?= tests
 PYTEST_ARGS ?=
+DRILL_ARGS ?=
 
 bin := $(VENV)/bin
 typed := $(wildcard flask_paseto example_app typing_tests)
@@ -13,7 +14,7 @@ pip_install := $(bin)/python -m pip install --quiet
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint docs bench clean
+.PHONY: help demo test lint docs bench drill clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-6s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +40,9 @@ docs: $(VENV)/.stamp-docs ## Build the documentation into docs/_build/html
 bench: $(VENV)/.stamp-bench ## Measure the guard against its peers
 	$(bin)/python benchmarks/guard.py
 
+drill: $(VENV)/.stamp-drill ## Rotate keys under load and count wrong answers
+	$(bin)/python benchmarks/rotation_drill.py $(DRILL_ARGS)
+
 clean: ## Remove what the other targets made (the example's instance/ stays)
 	rm -rf .venv .venv-ci build dist docs/_build .coverage .coverage.* htmlcov
 	rm -rf .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
@@ -51,6 +55,7 @@ $(VENV)/.stamp-test: extras := test
 $(VENV)/.stamp-lint: extras := lint,example,async
 $(VENV)/.stamp-docs: extras := docs
 $(VENV)/.stamp-bench: extras := bench
+$(VENV)/.stamp-drill: extras := drill
 
 $(VENV)/.stamp-%: setup.cfg pyproject.toml | $(VENV)/.made
 	$(pip_install) --editable '.[$(extras)]'

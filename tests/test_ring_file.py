@@ -369,6 +369,31 @@ def test_a_ring_to_begin_with_must_be_good(path: Path) -> None:
     FileKeys(path, issuer="https://a.example")
 
 
+def test_a_change_that_comes_during_a_slow_look_is_seen_within_a_second_too(
+    path: Path, ticks: Ticks, caplog: pytest.LogCaptureFixture
+) -> None:
+    put(path, document_of(entry_of()))
+    keys = FileKeys(path, ticks=ticks)
+    changed(path)
+    later: list[RingDocument] = []
+
+    def change_again(record: logging.LogRecord) -> bool:
+        if not later:  # the look at the first change is about to end
+            later.append(changed(path))
+            ticks.advance(0.9)
+        return True
+
+    caplog.set_level(logging.INFO, "flask_paseto")
+    caplog.handler.addFilter(change_again)
+    ticks.advance(1)
+    keys.current()
+    ticks.advance(0.1)
+
+    expected = later[0].issuing
+    assert expected is not None
+    assert keys.current().issuing["local"].key_id == expected.id
+
+
 def test_one_thread_reads_and_the_others_wait_for_the_new_ring(
     path: Path, ticks: Ticks
 ) -> None:

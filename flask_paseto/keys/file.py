@@ -237,13 +237,15 @@ class FileKeys:
 
     def _look(self) -> None:
         with self._lock:
-            if self._ticks() < self._next:
+            now = self._ticks()
+            if now < self._next:
                 return  # another thread was here
             signature = self._sign()
             if signature != self._signature:
                 self._reload()
                 self._signature = signature
-            self._next = self._ticks() + RELOAD_INTERVAL.total_seconds()
+            # From before the look: it does not see what comes while it reads.
+            self._next = now + RELOAD_INTERVAL.total_seconds()
 
     def _reload(self) -> None:
         try:
