@@ -19,6 +19,8 @@ REQUIREMENTS = [
     "KEY-4",
     "KEY-5",
     "KEY-6",
+    "INTEROP-1",
+    "INTEROP-2",
     "FOOT-1",
     "JSON-1",
     "CLM-1",
