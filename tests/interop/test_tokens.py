@@ -77,6 +77,7 @@ def verifier(make_app: MakeApp, kind: str, keys: Keys, app: Flask) -> Flask:
 
 
 def issue(app: Flask, **options: Any) -> str:
+    """Return an access token with some of everything in it."""
     with app.app_context():
         return create_access_token(
             "alice",
@@ -235,6 +236,23 @@ def test_they_read_the_dates_of_our_token(
         assert peer.open(soon, keys.verifying, now=inside).claims["sub"] == "alice"
         with pytest.raises(Refused):
             peer.open(soon, keys.verifying, now=after)
+
+
+@pytest.mark.requirement("INTEROP-1")
+def test_a_token_of_several_audiences_is_for_verifiers_that_take_a_list(
+    peer: Peer, keys: Keys, app: Flask
+) -> None:
+    """PASETO has `aud` as one text; a list is ours, and that of RFC 7519."""
+    token = issue(app, audience=[AUDIENCE, "other"])
+
+    with app.app_context():
+        assert decode_token(token).audience == (AUDIENCE, "other")
+    if peer.name == "pypi-paseto":
+        found = peer.open(token, keys.verifying).claims
+        assert found["aud"] == [AUDIENCE, "other"]
+        return
+    with pytest.raises(Refused):
+        peer.open(token, keys.verifying)
 
 
 @pytest.mark.requirement("INTEROP-1")
