@@ -21,6 +21,8 @@ REQUIREMENTS = [
     "KEY-6",
     "KEY-7",
     "KEY-8",
+    "INTEROP-1",
+    "INTEROP-2",
     "FOOT-1",
     "JSON-1",
     "CLM-1",
