@@ -40,6 +40,8 @@ class Operator:
     def __init__(self, ring: Path, kind: str, ledger: Ledger) -> None:
         self._ring, self._kind, self._ledger = ring, kind, ledger
         self._environment = settings_of(ring)
+        # Public keys settle for as long as others may keep a key set; here nobody does.
+        self._pace = ["--settle", "2"] if kind == "public" else []
         self.commands = self.too_early = 0
 
     def run(self, *args: str) -> dict[str, Any]:
@@ -47,7 +49,7 @@ class Operator:
         self.commands += 1
         command = [sys.executable, "-m", "flask", "--app", "drill_app:create_app"]
         done = subprocess.run(  # noqa: S603
-            [*command, "paseto", "keys", *args, "--json"],
+            [*command, "paseto", "keys", *args, *self._pace, "--json"],
             cwd=HERE,
             env=self._environment,
             capture_output=True,

@@ -26,8 +26,6 @@ def settings_of(ring: Path) -> dict[str, str]:
         "OTHER_TOKEN_EXPIRES": str(REFRESH),
         "MAX_TOKEN_LIFETIME": str(REFRESH),
         "LEEWAY": "1",
-        "KEYSET_MAX_AGE": "1",
-        "KEY_TIMEOUT": "1",
     }
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("FLASK_", "PAS"))}
     return kept | {f"DRILL_PASETO_{name}": value for name, value in ours.items()}

@@ -182,7 +182,7 @@ def test_killed_at_random_times_no_change_is_lost_and_none_is_half_done(
     usual = min(killer.run("rotate", "--settle", "0").seconds for _ in range(3))
     times = Random(5)  # noqa: S311
     codes = set()
-    for number in range(60):
+    for number in range(40):
         before, document = ring.path.read_bytes(), read_document(ring.path)
         after = times.uniform(0, 1.5 * usual) if number else 0.0
 
