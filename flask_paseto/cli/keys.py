@@ -6,7 +6,6 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
-from functools import partial
 from typing import Any, NoReturn, TextIO, cast
 
 import click
@@ -25,12 +24,18 @@ from ..keys.rotation import TooEarly, find_announced, has_ended
 from .options import in_words, json_option, key_options, print_json
 from .ring import Ring, ring_command
 
-paced_command = partial(ring_command, needs="pace")
-same_kind = key_options(
-    version=None, purpose=None, unless="that of the key that issues, else 4 and local"
-)
-
 NOT_YET = 75  # EX_TEMPFAIL of sysexits.h: the same command works later
+
+
+def paced_command(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add what names a ring, where it counts how long tokens live."""
+    return ring_command(command, needs="pace")
+
+
+def same_kind(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add what says which key is made, else one like that which issues."""
+    unless = "that of the key that issues, else 4 and local"
+    return key_options(version=None, purpose=None, unless=unless)(command)
 
 
 @click.group()
