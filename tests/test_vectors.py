@@ -341,6 +341,16 @@ def test_a_key_that_was_wrapped_is_unwrapped_again(version: int, purpose: str) -
     assert read.open(body, b"", b"a") == b"{}"
 
 
+def test_wrapping_makes_a_guess_at_the_password_dear() -> None:
+    """At least as dear as OWASP asks for; where it stands: PASERK, `pbkw`."""
+    pbkdf2 = decode_paserk(wrap_key(generate_key(3), "an open secret"))
+    argon2 = decode_paserk(wrap_key(generate_key(4), "an open secret"))
+
+    assert int.from_bytes(pbkdf2[32:36], "big") >= 210_000
+    assert int.from_bytes(argon2[16:24], "big") >= 64 * 2**20
+    assert int.from_bytes(argon2[24:28], "big") >= 2
+
+
 @pytest.mark.requirement("KEY-2")
 @pytest.mark.parametrize("purpose", ["local", "public"])
 @pytest.mark.parametrize("version", [3, 4])
