@@ -13,6 +13,7 @@ from flask.views import MethodView
 
 from .authenticate import note_refusal
 from .claims import Need, NeedOptions, build_need
+from .cookies import csrf_token
 from .decorators import NEED, PUBLIC, check_ahead, check_routes, is_preflight
 from .errors import ConfigurationError, PasetoError
 from .identity import (
@@ -71,7 +72,7 @@ class PasetoManager:
                 "init_app itself, so do one of the two, and once"
             )
         _warn_of_namesake()
-        states[DEFAULT] = build_state(app, self._callbacks)
+        states[DEFAULT] = current = build_state(app, self._callbacks)
         handlers = app.error_handler_spec[None][None]
         if PasetoError not in handlers:
             app.register_error_handler(PasetoError, _answer)
@@ -79,6 +80,9 @@ class PasetoManager:
         app.after_request(partial(_stamp, app))
         _note_refusals(app)
         app.context_processor(template_user)
+        if current.config.takes_cookies:
+            # A global, so that macros have it too; what is there by this name stays.
+            app.jinja_env.globals.setdefault("csrf_token", csrf_token)
 
     def protect(
         self, scaffold: Flask | Blueprint, /, **options: Unpack[NeedOptions]
@@ -245,6 +249,8 @@ def _stamp(app: Flask, response: Response) -> Response:
             response.headers.add("WWW-Authenticate", challenge)
         if refusal.retry_after is not None:
             response.headers.setdefault("Retry-After", str(refusal.retry_after))
+    if record.from_cookies:
+        response.vary.add("Cookie")
     if record.issued:
         response.cache_control.no_store = True
     elif record.from_query:

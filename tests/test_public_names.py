@@ -16,6 +16,7 @@ PUBLIC_NAMES = [
     "Claims",
     "ClaimsRejected",
     "ConfigurationError",
+    "CsrfError",
     "ExpiredToken",
     "FreshTokenRequired",
     "Identity",
@@ -40,6 +41,7 @@ PUBLIC_NAMES = [
     "create_refresh_token",
     "create_token",
     "create_token_pair",
+    "csrf_token",
     "current_user",
     "decode_token",
     "get_claims",
@@ -53,6 +55,12 @@ PUBLIC_NAMES = [
     "paseto_required",
     "public",
     "refresh_token_required",
+    "set_access_cookies",
+    "set_refresh_cookies",
+    "set_token_cookies",
+    "unset_access_cookies",
+    "unset_cookies",
+    "unset_refresh_cookies",
     "verify_paseto_in_request",
 ]
 
