@@ -53,6 +53,7 @@ from .identity import (
 )
 from .login import NEVER
 from .manager import PasetoManager
+from .redirects import safe_next
 from .tokens import (
     TokenPair,
     create_access_token,
@@ -106,6 +107,7 @@ __all__ = [
     "paseto_required",
     "public",
     "refresh_token_required",
+    "safe_next",
     "set_access_cookies",
     "set_refresh_cookies",
     "set_token_cookies",

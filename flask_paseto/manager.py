@@ -23,6 +23,13 @@ from .identity import (
     served_request,
     template_user,
 )
+from .options import as_text
+from .redirects import (
+    LoginPage,
+    missing_login_pages,
+    redirect_refused,
+    set_login_page,
+)
 from .state import DEFAULT, Callbacks, build_state, current_state, states_of
 
 C = TypeVar("C", bound=Callable[..., Any])
@@ -101,6 +108,36 @@ class PasetoManager:
         setattr(scaffold, NEED, build_need(**options))
         scaffold.before_request(_protect)
 
+    def redirect_unauthorized(
+        self,
+        scaffold: Flask | Blueprint,
+        endpoint: str,
+        /,
+        *,
+        next_key: str | None = "next",
+    ) -> None:
+        """Send people who are not let in to a login page, and programs a refusal.
+
+        Where a refusal under this app or blueprint is a 401, clients that take HTML
+        rather than JSON are redirected (303); that of a blueprint goes before the
+        app's. After a login :func:`safe_next` tells where they wanted to go.
+
+        Args:
+            endpoint: The view of the page, by its whole name: ``auth.login``.
+            next_key: The parameter that holds the path that was asked for; None
+                leaves it out.
+
+        Raises:
+            TypeError, ValueError: An argument is wrong.
+        """
+        if not isinstance(scaffold, Flask | Blueprint):
+            raise TypeError("redirect_unauthorized takes a Flask app or a Blueprint")
+        if as_text(endpoint, "endpoint").startswith("."):
+            raise ValueError("endpoint must be a whole name, such as auth.login")
+        if next_key is not None and as_text(next_key, "next_key").startswith("_"):
+            raise ValueError("next_key must not begin with _, which url_for reads")
+        set_login_page(scaffold, LoginPage(endpoint, next_key))
+
     def user_lookup_loader(self, callback: C) -> C:
         """Register what finds the user: claims -> user, or None when there is none.
 
@@ -167,6 +204,8 @@ def _answer(refusal: PasetoError) -> Any:
 def _note_refusals(app: Flask) -> None:
     """Note what a view or a hook before it refuses, before anybody answers it.
 
+    Where a login page is set it answers people, and nobody else is asked.
+
     Between them and the error handlers Flask has no hook, and the REST extensions go
     around the handlers; so this wraps the two methods that run them.
     """
@@ -178,7 +217,10 @@ def _note_refusals(app: Flask) -> None:
             except PasetoError as refusal:
                 record = record_of(served_request(), app)
                 note_refusal(record, refusal, current_state())
-                raise
+                answer = redirect_refused(served_request(), refusal, app, record)
+                if answer is None:
+                    raise
+                return answer
 
         return noted
 
@@ -189,6 +231,12 @@ def _note_refusals(app: Flask) -> None:
 def _check_routes_once() -> None:
     """Look at the routes on the first request, when they are all there."""
     check_routes(current_app.view_functions)
+    missing = missing_login_pages(served_app())
+    if missing:
+        raise ConfigurationError(
+            f"redirect_unauthorized leads to {', '.join(missing)}, which is no view of "
+            "this app: give the endpoint of the login page"
+        )
     hooks = current_app.before_request_funcs
     # A new list: Flask is walking over this one.
     hooks[None] = [hook for hook in hooks[None] if hook is not _check_routes_once]
@@ -251,6 +299,8 @@ def _stamp(app: Flask, response: Response) -> Response:
             response.headers.setdefault("Retry-After", str(refusal.retry_after))
     if record.from_cookies:
         response.vary.add("Cookie")
+    if record.negotiated:
+        response.vary.add("Accept")
     if record.issued:
         response.cache_control.no_store = True
     elif record.from_query:

@@ -55,6 +55,7 @@ PUBLIC_NAMES = [
     "paseto_required",
     "public",
     "refresh_token_required",
+    "safe_next",
     "set_access_cookies",
     "set_refresh_cookies",
     "set_token_cookies",
