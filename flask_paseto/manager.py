@@ -298,15 +298,23 @@ def _stamp(app: Flask, response: Response) -> Response:
         if refusal.retry_after is not None:
             response.headers.setdefault("Retry-After", str(refusal.retry_after))
     if record.from_cookies:
-        response.vary.add("Cookie")
+        _vary(response, "Cookie")
     if record.negotiated:
-        response.vary.add("Accept")
+        _vary(response, "Accept")
     if record.issued:
         response.cache_control.no_store = True
     elif record.from_query:
         response.cache_control.public = False
         response.cache_control.private = True
     return response
+
+
+def _vary(response: Response, name: str) -> None:
+    """Say that the answer hangs on a header, beside what others said in their lines."""
+    lines = response.headers.getlist("Vary")
+    named = [each.strip() for line in lines for each in line.split(",")]
+    if name.lower() not in map(str.lower, named):
+        response.headers["Vary"] = ", ".join([*filter(None, named), name])
 
 
 def _is_bearer(challenge: str) -> bool:
