@@ -6,12 +6,15 @@ import warnings
 from typing import Any
 
 import pytest
-from flask import Flask
+from flask import Flask, Response
+from hypothesis import HealthCheck, given, reject, settings
+from hypothesis import strategies as st
 
 from flask_paseto import ConfigurationError, PasetoManager
 from flask_paseto.config import Config, read_config
 from flask_paseto.cookie_settings import COOKIE_SETTINGS
 
+from .browser import attributes
 from .conftest import SECRET_KEY
 
 
@@ -130,7 +133,7 @@ YES: list[dict[str, Any]] = [
     {"COOKIE_PARTITIONED": True},
     {"CSRF_SAFE_METHODS": ()},
     {"CSRF_SAFE_METHODS": "GET"},
-    {"CSRF_SAFE_METHODS": {"GET", "M-SEARCH"}},
+    {"CSRF_SAFE_METHODS": ["GET", "M-SEARCH"]},
     {"CSRF_TRUSTED_ORIGINS": "https://app.example.com"},
     {"CSRF_TRUSTED_ORIGINS": ["http://localhost:5173", "http://[::1]:8080"]},
     {"CSRF_PROTECT": False},
@@ -308,3 +311,56 @@ def test_body_and_query_places_beside_cookies_are_warned_about() -> None:
         warnings.simplefilter("error")
         start(PASETO_TOKEN_LOCATIONS=["headers", "json", "form", "query"])
         start(PASETO_TOKEN_LOCATIONS=["headers", "cookies"])
+
+
+NAMES = st.sampled_from(
+    [None, "a", "__Host-a", "__Secure-a", "__host-a", "__Http-a", "__Host-Http-a"]
+)
+CHOICES = {
+    "COOKIE_ACCESS_NAME": NAMES,
+    "COOKIE_REFRESH_NAME": NAMES,
+    "CSRF_COOKIE_NAME": NAMES,
+    "COOKIE_PATH": st.sampled_from(["/", "/app"]),
+    "COOKIE_REFRESH_PATH": st.sampled_from([None, "/", "/refresh"]),
+    "COOKIE_DOMAIN": st.sampled_from([None, "example.com"]),
+    "COOKIE_SECURE": st.booleans(),
+    "COOKIE_SAMESITE": st.sampled_from(["Lax", "Strict", "None"]),
+    "COOKIE_PARTITIONED": st.booleans(),
+    "CSRF_PROTECT": st.booleans(),
+}
+
+
+def is_kept(header: str) -> bool:
+    """Tell whether a browser keeps a cookie (RFC 6265bis sections 4.1.3 and 5.7)."""
+    name, _, found = attributes(header)
+    name, secure = name.lower(), "Secure" in found
+    prefixed = name.startswith(("__host-", "__secure-", "__http-"))
+    alone = name.startswith("__host-")
+    hidden = name.startswith(("__http-", "__host-http-"))
+    return (
+        (secure or not (prefixed or "Partitioned" in found))
+        and (secure or found["SameSite"] != "None")
+        and (not alone or (found["Path"] == "/" and "Domain" not in found))
+        and (not hidden or "HttpOnly" in found)
+    )
+
+
+@pytest.mark.requirement("CK-1")
+@given(chosen=st.fixed_dictionaries(CHOICES))
+@settings(max_examples=200, suppress_health_check=[HealthCheck.filter_too_much])
+def test_whatever_starts_sets_cookies_that_browsers_keep(
+    chosen: dict[str, Any],
+) -> None:
+    try:
+        cookies = read(**chosen, DEBUG=True).cookies
+    except ConfigurationError:
+        reject()
+    names = set()
+    for cookie in (cookies.access, cookies.refresh, cookies.csrf):
+        response = Response()
+        cookie.write(response, "x")
+        header = response.headers["Set-Cookie"]
+        assert is_kept(header)
+        assert ("HttpOnly" in header) == (cookie is not cookies.csrf)
+        names.add(cookie.name)
+    assert len(names) == 3
