@@ -313,17 +313,20 @@ def test_body_and_query_places_beside_cookies_are_warned_about() -> None:
         start(PASETO_TOKEN_LOCATIONS=["headers", "cookies"])
 
 
-NAMES = st.sampled_from(
-    [None, "a", "__Host-a", "__Secure-a", "__host-a", "__Http-a", "__Host-Http-a"]
-)
+def names(kind: str) -> st.SearchStrategy[str | None]:
+    """Choose a name, often the default: most others contradict something."""
+    given = [f"{prefix}{kind}" for prefix in ("", "__Secure-", "__Host-", "__HTTP-")]
+    return st.sampled_from([None, None, None, None, *given, f"__Host-Http-{kind}"])
+
+
 CHOICES = {
-    "COOKIE_ACCESS_NAME": NAMES,
-    "COOKIE_REFRESH_NAME": NAMES,
-    "CSRF_COOKIE_NAME": NAMES,
+    "COOKIE_ACCESS_NAME": names("a"),
+    "COOKIE_REFRESH_NAME": names("r"),
+    "CSRF_COOKIE_NAME": names("c"),
     "COOKIE_PATH": st.sampled_from(["/", "/app"]),
     "COOKIE_REFRESH_PATH": st.sampled_from([None, "/", "/refresh"]),
     "COOKIE_DOMAIN": st.sampled_from([None, "example.com"]),
-    "COOKIE_SECURE": st.booleans(),
+    "COOKIE_SECURE": st.sampled_from([True, True, True, False]),
     "COOKIE_SAMESITE": st.sampled_from(["Lax", "Strict", "None"]),
     "COOKIE_PARTITIONED": st.booleans(),
     "CSRF_PROTECT": st.booleans(),
@@ -347,7 +350,7 @@ def is_kept(header: str) -> bool:
 
 @pytest.mark.requirement("CK-1")
 @given(chosen=st.fixed_dictionaries(CHOICES))
-@settings(max_examples=200, suppress_health_check=[HealthCheck.filter_too_much])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.filter_too_much])
 def test_whatever_starts_sets_cookies_that_browsers_keep(
     chosen: dict[str, Any],
 ) -> None:
@@ -355,12 +358,12 @@ def test_whatever_starts_sets_cookies_that_browsers_keep(
         cookies = read(**chosen, DEBUG=True).cookies
     except ConfigurationError:
         reject()
-    names = set()
+    found = set()
     for cookie in (cookies.access, cookies.refresh, cookies.csrf):
         response = Response()
         cookie.write(response, "x")
         header = response.headers["Set-Cookie"]
         assert is_kept(header)
         assert ("HttpOnly" in header) == (cookie is not cookies.csrf)
-        names.add(cookie.name)
-    assert len(names) == 3
+        found.add(cookie.name)
+    assert len(found) == 3

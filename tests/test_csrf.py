@@ -143,7 +143,7 @@ def test_any_other_value_is_refused(client: FlaskClient, value: str) -> None:
 
 @pytest.mark.requirement("CSRF-1")
 @given(data=st.binary(max_size=64), text=st.text(max_size=40))
-@settings(max_examples=100)
+@settings(max_examples=50)
 def test_a_value_of_any_bytes_is_refused(data: bytes, text: str) -> None:
     client = log_in(SHARED)
     environ = {"HTTP_X_CSRF_TOKEN": data.decode("latin-1")}
