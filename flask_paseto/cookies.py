@@ -40,7 +40,13 @@ def set_access_cookies(
         ValueError: The token is no access token of this app, or too large.
         ConfigurationError: Cookies are no place for tokens.
     """
-    _set(ACCESS, response, token, persistent, implicit_assertion)
+    _set(
+        ACCESS,
+        response,
+        token,
+        persistent=persistent,
+        implicit_assertion=implicit_assertion,
+    )
 
 
 def set_refresh_cookies(
@@ -58,7 +64,13 @@ def set_refresh_cookies(
         ValueError: The token is no refresh token of this app, or too large.
         ConfigurationError: Cookies are no place for tokens.
     """
-    _set(REFRESH, response, token, persistent, implicit_assertion)
+    _set(
+        REFRESH,
+        response,
+        token,
+        persistent=persistent,
+        implicit_assertion=implicit_assertion,
+    )
 
 
 def set_token_cookies(
@@ -78,8 +90,15 @@ def set_token_cookies(
     """
     if not isinstance(pair, TokenPair):
         raise TypeError("pair must be what create_token_pair gives")
-    _set(ACCESS, response, pair.access_token, persistent, implicit_assertion)
-    _set(REFRESH, response, pair.refresh_token, persistent, implicit_assertion)
+    tokens = ((ACCESS, pair.access_token), (REFRESH, pair.refresh_token))
+    for token_type, token in tokens:
+        _set(
+            token_type,
+            response,
+            token,
+            persistent=persistent,
+            implicit_assertion=implicit_assertion,
+        )
 
 
 def unset_cookies(response: Response) -> None:
@@ -146,6 +165,7 @@ def _set(
     token_type: str,
     response: Response,
     token: str,
+    *,
     persistent: bool | None,
     implicit_assertion: bytes | str | None,
 ) -> None:
@@ -154,20 +174,18 @@ def _set(
     claims = _open(token, state, implicit_assertion)
     if claims.token_type != token_type:
         raise ValueError(f"token must be of the type {token_type!r}")
+    if state.config.csrf is not None and not _sealed(claims):
+        raise ValueError(
+            "the token has no CSRF value, so it was not issued by this app or not "
+            "since PASETO_TOKEN_LOCATIONS names cookies"
+        )
     if persistent is None:
         persistent = policy.persistent
     max_age = _lifetime(claims, state) if as_flag(persistent, "persistent") else None
     cookie = policy.access if token_type == ACCESS else policy.refresh
     cookie.write(response, token, max_age)
-    if state.config.csrf is not None:
-        value = _sealed(claims)
-        if not value:
-            raise ValueError(
-                "the token has no CSRF value, so it was not issued by this app or not "
-                "since PASETO_TOKEN_LOCATIONS names cookies"
-            )
-        if state.config.csrf.in_cookies:
-            _set_csrf(response, value, max_age, state)
+    if state.config.csrf is not None and state.config.csrf.in_cookies:
+        _set_csrf(response, _sealed(claims), max_age, state)
 
 
 def _set_csrf(

@@ -52,17 +52,18 @@ def redirect_refused(
     page = next(filter(None, map(_page_of, owners)), None)
     if page is None or refusal.status_code != 401:
         return None
-    if request.endpoint == page.endpoint:
-        return None  # the login page itself is guarded: there is no way out
+    where = url_for(page.endpoint)
+    if request.endpoint == page.endpoint or where == request.root_path + request.path:
+        return None  # there already: a form that did not log in, or a guarded page
     record.negotiated = True
     accepted = request.accept_mimetypes
     if not accepted["text/html"] > accepted["application/json"]:
         return None
     back = _way_back(request, record)
-    values: dict[str, Any] = {}
     if page.next_key is not None and back is not None:
-        values[page.next_key] = back
-    return redirect(url_for(page.endpoint, **values), 303)
+        values: dict[str, Any] = {page.next_key: back}
+        where = url_for(page.endpoint, **values)
+    return redirect(where, 303)
 
 
 def safe_next(target: str | None, default: str = "/") -> str:
