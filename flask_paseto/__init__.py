@@ -2,6 +2,15 @@
 
 from .authenticate import decode_token
 from .claims import Claims, Place
+from .cookies import (
+    csrf_token,
+    set_access_cookies,
+    set_refresh_cookies,
+    set_token_cookies,
+    unset_access_cookies,
+    unset_cookies,
+    unset_refresh_cookies,
+)
 from .decorators import (
     paseto_required,
     public,
@@ -12,6 +21,7 @@ from .errors import (
     AccessTokenRequired,
     ClaimsRejected,
     ConfigurationError,
+    CsrfError,
     ExpiredToken,
     FreshTokenRequired,
     InsufficientScope,
@@ -43,6 +53,7 @@ from .identity import (
 )
 from .login import NEVER
 from .manager import PasetoManager
+from .redirects import safe_next
 from .tokens import (
     TokenPair,
     create_access_token,
@@ -57,6 +68,7 @@ __all__ = [
     "Claims",
     "ClaimsRejected",
     "ConfigurationError",
+    "CsrfError",
     "ExpiredToken",
     "FreshTokenRequired",
     "Identity",
@@ -81,6 +93,7 @@ __all__ = [
     "create_refresh_token",
     "create_token",
     "create_token_pair",
+    "csrf_token",
     "current_user",
     "decode_token",
     "get_claims",
@@ -94,5 +107,12 @@ __all__ = [
     "paseto_required",
     "public",
     "refresh_token_required",
+    "safe_next",
+    "set_access_cookies",
+    "set_refresh_cookies",
+    "set_token_cookies",
+    "unset_access_cookies",
+    "unset_cookies",
+    "unset_refresh_cookies",
     "verify_paseto_in_request",
 ]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
+from functools import partial
 from typing import Any, Unpack
 from weakref import ref
 
@@ -13,12 +15,15 @@ from .claims import (
     Claims,
     CurrentClaims,
     Need,
+    OpenedClaims,
     Place,
     VerifiedClaims,
     build_need,
 )
+from .csrf import check_site, check_value, is_forgeable
 from .errors import (
     ClaimsRejected,
+    ConfigurationError,
     MissingToken,
     PasetoError,
     RevokedToken,
@@ -30,6 +35,8 @@ from .locations import find_token, read_argument
 from .options import refuse_unknown
 from .signals import authenticated, refused
 from .state import State, current_state
+
+CsrfCheck = Callable[[OpenedClaims], None]
 
 _log = logging.getLogger("flask_paseto")
 
@@ -64,18 +71,45 @@ def _identify(
     request: Request, need: Need, state: State, record: RequestRecord
 ) -> Identity | None:
     places = need.locations or state.config.token_locations
+    # Before the look, which may refuse what is there.
     if Place.QUERY in places and request.query_string:
-        record.from_query = True  # before the look: it may refuse what is there
+        record.from_query = True
+    if Place.COOKIES in places:
+        record.from_cookies = True
+        if not state.config.takes_cookies:
+            raise ConfigurationError(
+                "a guard looks into cookies, but PASETO_TOKEN_LOCATIONS does not name "
+                "them: add 'cookies' there, and give the views that are not to look "
+                "there locations="
+            )
     found = find_token(request, need, state.config)
     if found is None:
         if need.optional:
             return None
         raise MissingToken
-    claims = verify(found.token, need, state)
+    check_csrf = _csrf_check(request, found.place, state)
+    claims = verify(found.token, need, state, check_csrf)
     return Identity(claims, found.place, _load_user(claims, state))
 
 
-def verify(token: str, need: Need, state: State) -> VerifiedClaims:
+def _csrf_check(request: Request, place: Place, state: State) -> CsrfCheck | None:
+    """Return what holds the opened token against the request, None: nothing to.
+
+    Raises:
+        CsrfError: The browser itself says that another site made the request.
+    """
+    policy = state.config.csrf
+    if policy is None or not is_forgeable(request, place, policy):
+        return None
+    check_site(request, policy)
+    if place is not Place.COOKIES:
+        return None
+    return partial(check_value, request, policy=policy)
+
+
+def verify(
+    token: str, need: Need, state: State, check_csrf: CsrfCheck | None = None
+) -> VerifiedClaims:
     """Return the claims of a token that meets a need in every respect.
 
     Raises:
@@ -87,6 +121,8 @@ def verify(token: str, need: Need, state: State) -> VerifiedClaims:
         assertion = state.assertion()
     now = state.clock()
     opened = state.codec.open(token, assertion, now)
+    if check_csrf is not None:
+        check_csrf(opened)
     claims = state.policy.check(opened, need, now)
     if need.check_revoked:
         _check_revoked(claims, state)

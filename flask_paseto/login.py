@@ -10,6 +10,7 @@ from typing import Any, Final, Literal, TypedDict
 from uuid import UUID
 
 from .claims import ACCESS, REFRESH, Claims
+from .csrf import CLAIM
 from .identity import RequestRecord, current_record
 from .keys import Purpose
 from .options import (
@@ -82,6 +83,7 @@ class Login:
         self.now: datetime = self.state.clock().astimezone(UTC).replace(microsecond=0)
         self.subject: str = _subject_text(subject, self.state)
         identity = None if self.record is None else self.record.identity
+        self._csrf_value: str | None = None
         #: The verified token of this request, whoever it speaks for.
         self.verified: Claims | None = None if identity is None else identity.claims
         same = self.verified is not None and self.verified.subject == self.subject
@@ -142,6 +144,7 @@ class Login:
             "iss": config.issuer if issuer is None else as_text(issuer, "issuer"),
             "aud": audiences[0] if len(audiences) == 1 else list(audiences) or None,
             "scope": None if scopes is None else " ".join(sorted(scopes)),
+            "csrf": self._csrf(token_type),
         }
         if token_type == ACCESS:
             claims["fresh"] = self._fresh(fresh, expires)
@@ -198,6 +201,22 @@ class Login:
             return min(as_utc(max(login, _EARLIEST), "auth_time"), self.now)
         is_login = token_type == REFRESH and self.verified is None
         return self.now if is_login else None
+
+    def _csrf(self, token_type: str) -> str | None:
+        """Return what proves a request is our page's, where cookies are a place.
+
+        It is new at each login and the same through its refreshes, so that open pages
+        and the forms in them go on working.
+        """
+        if token_type not in (ACCESS, REFRESH) or not self.state.config.takes_cookies:
+            return None
+        earlier = None if self.earlier is None else self.earlier.get(CLAIM)
+        if earlier and isinstance(earlier, str):
+            return earlier
+        new = self._csrf_value = self._csrf_value or token_hex(16)
+        if self.record is None:
+            return new
+        return self.record.csrf_values.setdefault(self.subject, new)
 
     def _as_moment(self, given: Any) -> datetime:
         moment = as_utc(given, "auth_time").replace(microsecond=0)

@@ -42,6 +42,8 @@ REQUIREMENTS = [
     "STEP-1",
     "STEP-2",
     "STEP-3",
+    "CK-1",
+    "CSRF-1",
     "LIFE-1",
     "LIFE-2",
     "LIFE-3",
