@@ -1,0 +1,154 @@
+"""The stores that must pass the contract, and what its tests ask of one.
+
+To put another store to the contract, add to `STORES` a function that gives a `Tried`
+in a ``with`` statement. Subjects are new in each test, so stores of one server may
+share it; a test that looks at everything looks for what it made itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from secrets import token_hex
+from typing import Any
+
+from flask_paseto.stores import (
+    Changes,
+    CutOff,
+    Issued,
+    MemoryStore,
+    NewSession,
+    Revoked,
+    Store,
+    TokenRef,
+    micros,
+    new_id,
+)
+from flask_paseto.testing import Clock
+
+SECOND = 1_000_000
+MINUTE = 60 * SECOND
+DAY = 24 * 60 * MINUTE
+GRACE = 10 * SECOND
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """A store under test.
+
+    Attributes:
+        store: It, after `create()`.
+        wait: Lets its clock go on by that many seconds: by moving it, or by sleeping.
+        now: Gives its time in microseconds.
+    """
+
+    store: Store
+    wait: Callable[[float], None]
+    now: Callable[[], int]
+
+
+@contextmanager
+def memory() -> Iterator[Tried]:
+    clock = Clock()
+    store = MemoryStore(clock=clock)
+    store.create()
+    yield Tried(store, clock.advance, lambda: micros(clock()))
+    store.close()
+
+
+STORES: dict[str, Callable[[], AbstractContextManager[Tried]]] = {"memory": memory}
+
+
+def new_subject() -> str:
+    """Return a subject that no other test has; not all letters are ASCII."""
+    return f"zoë-{token_hex(8)}"
+
+
+def step(subject: str, **fields: Any) -> Issued:
+    """Return the tokens of a new step, with a value in each field."""
+    defaults: dict[str, Any] = {
+        "jti": new_id(subject),
+        "issued_at": 1_800_000_000 * SECOND,
+        "expires_at": 1_800_086_400 * SECOND,
+        "access_jti": new_id(subject),
+        "access_expires_at": 1_800_000_900 * SECOND,
+        "scopes": ("read", "a:b/c"),
+        "audience": ("https://api.example", "b"),
+        "data": '{"name": "Zoë \\u0000", "list": [1, null]}',
+    }
+    return Issued(**{**defaults, **fields})
+
+
+def login(store: Store, subject: str, **fields: Any) -> NewSession:
+    """Open a session with a refresh token, and return it."""
+    session = unopened(subject, **fields)
+    assert store.open_session(session) is True
+    return session
+
+
+def unopened(subject: str, **fields: Any) -> NewSession:
+    """Return a session that is not opened yet."""
+    defaults: dict[str, Any] = {
+        "session_id": new_id(subject),
+        "subject": subject,
+        "idle": DAY,
+        "lifetime": 90 * DAY,
+        "issued": step(subject),
+        "auth_time": 1_799_999_999 * SECOND,
+        "client": "Zoë's phone",
+        "address": "2001:db8::1",
+    }
+    return NewSession(**{**defaults, **fields})
+
+
+def first(session: NewSession) -> Issued:
+    """Return the first tokens of a session that was opened with some."""
+    assert session.issued is not None
+    return session.issued
+
+
+def ref(session: NewSession, jti: str | None = None) -> TokenRef:
+    """Return a token of a session, an access token unless its `jti` is given."""
+    return TokenRef(
+        jti=jti or new_id(session.subject),
+        subject=session.subject,
+        issued_at=0,
+        session_id=session.session_id,
+    )
+
+
+def single(subject: str, issued_at: int, jti: str | None = None) -> TokenRef:
+    """Return a token without a session."""
+    return TokenRef(jti=jti or new_id(subject), subject=subject, issued_at=issued_at)
+
+
+class Snapshot:
+    """All that a store told of what is revoked, taken in as a worker does."""
+
+    def __init__(self, store: Store, horizon: int = 90 * DAY) -> None:
+        self.store = store
+        self.horizon = horizon
+        self.cursor: str | None = None
+        self.reloads = 0
+        self._forget()
+
+    def _forget(self) -> None:
+        self.tokens: dict[str, Revoked] = {}
+        self.sessions: dict[str, Revoked] = {}
+        self.cut_offs: dict[str, CutOff] = {}
+
+    def pull(self) -> Changes:
+        """Take in what is new, all parts of it; return the last part."""
+        for _ in range(10_000):
+            part = self.store.changes(self.cursor, horizon=self.horizon)
+            self.cursor = part.cursor
+            if part.reload:
+                self.reloads += 1
+                self._forget()
+            self.tokens |= {entry.id: entry for entry in part.tokens}
+            self.sessions |= {entry.id: entry for entry in part.sessions}
+            self.cut_offs |= {entry.subject: entry for entry in part.cut_offs}
+            if not part.more:
+                return part
+        raise AssertionError("changes has no end")
