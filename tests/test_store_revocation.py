@@ -388,11 +388,11 @@ def test_an_end_that_is_put_off_is_told_again(tried: Tried) -> None:
 def test_a_pull_reaches_back_before_its_cursor(tried: Tried) -> None:
     jti = new_id(new_subject())
     tried.store.revoke_token(jti, reason="lost", until=None)
+    tried.wait(1)
     snapshot = Snapshot(tried.store)
     snapshot.pull()
     snapshot.tokens.clear()
 
-    tried.wait(1)
     snapshot.pull()
 
     assert OVERLAP > 2 * SECOND

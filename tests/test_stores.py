@@ -262,13 +262,16 @@ def test_memory_removes_a_bounded_number_at_each_call() -> None:
         store.revoke_token(new_id("alice"), reason="lost", until=until)
     late = single("alice", 0)
     store.revoke_token(late.jti, reason="lost", until=until)
+    store.revoke_subject("bob", reason="all", cut_off=0, until=until + 1)
     clock.advance(2)
 
     assert store.check_token(late) is Verdict.LIVE  # ended, though still there
+    assert store.check_token(single("bob", 0)) is Verdict.LIVE
     assert store.consume_token(late.jti, until=until) is False
-    assert store.changes(None, horizon=DAY).tokens == ()
+    told = store.changes(None, horizon=DAY)
+    assert (told.tokens, told.cut_offs) == ((), ())
     removed = store.purge()
-    assert 0 < removed < 501
+    assert 0 < removed < 502
     assert store.purge() == 0
 
 
