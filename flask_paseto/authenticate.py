@@ -86,7 +86,8 @@ def verify(token: str, need: Need, state: State) -> VerifiedClaims:
     if assertion is None:
         assertion = state.assertion()
     now = state.clock()
-    claims = state.policy.check(state.codec.open(token, assertion), need, now)
+    opened = state.codec.open(token, assertion, now)
+    claims = state.policy.check(opened, need, now)
     if need.check_revoked:
         _check_revoked(claims, state)
     need.check_strength(claims, now)

@@ -11,11 +11,13 @@ from binascii import Error as Base64Error
 from binascii import a2b_base64
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from .claims import OpenedClaims
+from .claims import now as time_now
 from .errors import ConfigurationError, InvalidToken, PasetoError
-from .keys import KeyRing, Purpose, RingKey
+from .keys import KeyRing, KeySource, Purpose, RingKey
 from .payload import (
     Footer,
     Unsealed,
@@ -75,35 +77,50 @@ class Codec:
         max_length: The longest token that is looked at, in characters.
         accept_missing_kid: Whether a token without key id is tried with the keys of
             its version and purpose.
+        find: Gives the key of an id that is not in the ring, or None.
         cache: It belongs to the ring: another ring is another, empty cache.
     """
 
     ring: KeyRing
     max_length: int = 8192
     accept_missing_kid: bool = False
+    find: Callable[[str], RingKey | None] | None = field(default=None, repr=False)
     cache: VerifiedCache | None = field(default=None, repr=False)
 
-    def open(self, token: str, assertion: bytes = b"") -> OpenedClaims:
+    def open(
+        self, token: str, assertion: bytes = b"", now: datetime | None = None
+    ) -> OpenedClaims:
         """Return the claims of a token whose seal holds; their time is not looked at.
+
+        Args:
+            now: The time for the dates of keys, instead of the clock's.
 
         Raises:
             InvalidToken: Length, form, key or seal is wrong, or the payload is no
                 strict JSON object.
-            InvalidClaims: A claim is missing or of the wrong type.
+            InvalidClaims: A claim is missing or of the wrong type, or the issuer is
+                not the one that the key is tied to.
+            KeysUnavailable: The key may be one that cannot be fetched now.
         """
         if self.cache is None or len(token) > self.max_length:
-            return read_claims(self.unseal(token, assertion))
+            return read_claims(self.unseal(token, assertion, now))
         claims = self.cache.get((token, assertion))
         if claims is None:
-            claims = read_claims(self.unseal(token, assertion))
-            self.cache.put((token, assertion), claims)
+            claims = read_claims(self.unseal(token, assertion, now))
+            if claims.key_id in self.ring.by_id:
+                self.cache.put((token, assertion), claims)
+        else:
+            _check_date(self.ring.by_id[claims.key_id], now)
         return claims
 
-    def unseal(self, token: str, assertion: bytes = b"") -> Unsealed:
+    def unseal(
+        self, token: str, assertion: bytes = b"", now: datetime | None = None
+    ) -> Unsealed:
         """Return the payload of a token whose seal holds, as it was sealed.
 
         Raises:
             InvalidToken: Length, form, key or seal is wrong.
+            KeysUnavailable: The key may be one that cannot be fetched now.
         """
         if len(token) > self.max_length or not token.isascii():
             raise InvalidToken
@@ -113,42 +130,51 @@ class Codec:
             # No dot is base64url, so here are four parts or a refusal.
             if not head.startswith(key.prefix):
                 raise InvalidToken
+            _check_date(key, now)
             body = _decode_part(head[len(key.prefix) :])
             payload = _open_body(key, body, key.footer, assertion)
-            return Unsealed(payload, key.footer_claims, key.key_id)
+            return Unsealed(payload, key.footer_claims, key.key_id, key.issuer)
         parts = token.split(".")
-        if len(parts) == 4:
-            return self._unseal_any(parts, _decode_part(parts[3]), assertion)
-        if len(parts) == 3:
-            return self._unseal_any(parts, b"", assertion)
-        raise InvalidToken
+        if len(parts) not in (3, 4):
+            raise InvalidToken
+        raw_footer = _decode_part(parts[3]) if len(parts) == 4 else b""
+        return self._unseal_any(parts, raw_footer, assertion, now)
 
     def _unseal_any(
-        self, parts: list[str], raw_footer: bytes, assertion: bytes
+        self,
+        parts: list[str],
+        raw_footer: bytes,
+        assertion: bytes,
+        now: datetime | None,
     ) -> Unsealed:
         """Unseal a token whose footer holds more, or less, than a key id."""
         footer = parse_footer(raw_footer) if len(parts) == 4 else None
-        keys = self._select(parts[0] + "." + parts[1], footer)
+        keys = self._select(parts[0] + "." + parts[1], footer, now)
         body = _decode_part(parts[2])
         for key in keys[:-1]:
             try:
                 payload = _open_body(key, body, raw_footer, assertion)
             except InvalidToken:
                 continue
-            return Unsealed(payload, footer, key.key_id)
-        payload = _open_body(keys[-1], body, raw_footer, assertion)
-        return Unsealed(payload, footer, keys[-1].key_id)
+            return Unsealed(payload, footer, key.key_id, key.issuer)
+        key = keys[-1]
+        payload = _open_body(key, body, raw_footer, assertion)
+        return Unsealed(payload, footer, key.key_id, key.issuer)
 
-    def _select(self, header: str, footer: Footer) -> tuple[RingKey, ...]:
+    def _select(
+        self, header: str, footer: Footer, now: datetime | None
+    ) -> tuple[RingKey, ...]:
         """Return the keys to try, at least one; with a key id that one alone."""
-        keys: tuple[RingKey, ...]
+        keys: tuple[RingKey, ...] = ()
         if isinstance(footer, Mapping) and "kid" in footer:
             key = self.ring.by_id.get(footer["kid"])
-            keys = () if key is None or key.header != header else (key,)
+            if key is None and self.find is not None and header.endswith(".public"):
+                key = self.find(footer["kid"])
+            if key is not None and key.header == header:
+                keys = (key,)
         elif self.accept_missing_kid:
             keys = self.ring.by_header.get(header, ())
-        else:
-            keys = ()
+        keys = tuple(key for key in keys if not _has_ended(key, now))
         if not keys:
             _log.debug(
                 "refused: no accepted key has the key id and header of the token"
@@ -184,6 +210,11 @@ class Codec:
         if read_back:
             _check(read_claims, Unsealed(raw, None, key.key_id))
             check_names(payload)
+        if key.issuer is not None and payload.get("iss") != key.issuer:
+            raise ValueError(
+                "issuer must be the one that the issuing key is tied to: nobody "
+                "would accept the token"
+            )
         token = key.seal(raw, raw_footer, assertion)
         if len(token) > self.max_length:
             raise ValueError(
@@ -197,7 +228,7 @@ class Codec:
         if chosen is None:
             raise ConfigurationError(
                 "this app has only public keys, so it verifies tokens but issues "
-                "none; to issue, set PASETO_PRIVATE_KEY"
+                "none; to issue, set PASETO_PRIVATE_KEY or PASETO_KEYRING"
             )
         try:
             return self.ring.issuing[chosen]
@@ -206,6 +237,40 @@ class Codec:
             raise ConfigurationError(
                 f"no key issues {chosen} tokens; set PASETO_{setting}"
             ) from None
+
+
+class RingCodecs:
+    """The codec of the keys as they are now; another ring is another codec."""
+
+    __slots__ = ("_cache_size", "_codec", "_keys", "_options")
+
+    def __init__(self, keys: KeySource, *, cache_size: int = 0, **options: Any) -> None:
+        self._keys = keys
+        self._cache_size = cache_size
+        self._options = options
+        self._codec = self._of(keys.current())
+
+    def current(self) -> Codec:
+        """Return the codec of the current ring."""
+        ring = self._keys.current()
+        codec = self._codec
+        if codec.ring is not ring:
+            codec = self._codec = self._of(ring)
+        return codec
+
+    def _of(self, ring: KeyRing) -> Codec:
+        cache = VerifiedCache(self._cache_size) if self._cache_size else None
+        return Codec(ring, cache=cache, find=self._keys.find, **self._options)
+
+
+def _has_ended(key: RingKey, now: datetime | None) -> bool:
+    return key.not_after is not None and key.has_ended(now or time_now())
+
+
+def _check_date(key: RingKey, now: datetime | None) -> None:
+    if _has_ended(key, now):
+        _log.debug("refused: the key of the token has been retired")
+        raise InvalidToken
 
 
 def _open_body(key: RingKey, body: bytes, footer: bytes, assertion: bytes) -> bytes:

@@ -8,11 +8,13 @@ import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from os import PathLike
+from pathlib import Path
 from typing import Any
 
 from .claims import ACCESS, REFRESH, Place, as_places
 from .errors import ConfigurationError
-from .keys import KEY_SETTINGS, KeyRing
+from .keys import KEY_SETTINGS, KeySource
 from .options import (
     as_duration,
     as_flag,
@@ -29,7 +31,7 @@ LONGEST_LEEWAY = timedelta(minutes=5)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
-    """The settings of one app, checked; the keys are not here but in the ring."""
+    """The settings of one app, checked; the keys are not here but in their source."""
 
     access_token_expires: timedelta
     refresh_token_expires: timedelta
@@ -54,6 +56,10 @@ class Config:
     max_token_length: int
     accept_missing_kid: bool
     realm: str
+    keyring: Path | None
+    keyset_max_age: timedelta
+    key_loader_ttl: timedelta
+    key_timeout: timedelta
 
 
 def _as_leeway(value: timedelta | int, name: str) -> timedelta:
@@ -100,6 +106,36 @@ def _as_purpose(value: str, name: str) -> str:
     return value
 
 
+def as_path(value: Any, name: str) -> Path:
+    """Return a path given as text or path."""
+    if not isinstance(value, str | PathLike) or not str(value):
+        raise TypeError(f"{name} must be the path of a file")
+    return Path(value)
+
+
+def _as_password(value: Any, name: str) -> str | bytes:
+    if not isinstance(value, str | bytes) or not value:
+        raise TypeError(f"{name} must be a text or bytes, and not empty")
+    return value
+
+
+def _as_keysets(value: Any, name: str) -> dict[str | None, str]:
+    """Return addresses by issuer; the issuer of a bare address is not known yet."""
+    from .keys.remote import check_url  # here: it imports the cryptography
+
+    keysets = value if isinstance(value, Mapping) else {None: value}
+    if not keysets:
+        raise ValueError(f"{name} is empty: put an address in, or take it out")
+    for issuer, url in keysets.items():
+        if isinstance(value, Mapping) and (not isinstance(issuer, str) or not issuer):
+            raise ValueError(f"{name}: an issuer must be a text")
+        try:
+            check_url(url)
+        except ValueError as fault:
+            raise ValueError(f"{name} {fault}") from None
+    return dict(keysets)
+
+
 def _as_count(least: int) -> Callable[[Any, str], int]:
     def read(value: Any, name: str) -> int:
         if not isinstance(value, int) or isinstance(value, bool):
@@ -134,6 +170,52 @@ SETTINGS = (
         None,
         "Which key issues where both a secret and a private key are set: `'local'` "
         "or `'public'`. Inferred with one of them.",
+    ),
+    Setting(
+        "KEYRING",
+        as_path,
+        None,
+        "The path of a key ring file, instead of single keys: its keys are announced, "
+        "issue, and end by themselves. Workers take a change up within a second.",
+    ),
+    Setting(
+        "KEYRING_PASSWORD",
+        _as_password,
+        None,
+        "What the keys in the ring file are wrapped with, where they are: a text or "
+        "`bytes`. `PASETO_KEYRING_PASSWORD_FILE` names a file that holds it instead.",
+    ),
+    Setting(
+        "KEYSET_URL",
+        _as_keysets,
+        None,
+        "Where another issuer serves its public keys: an `https` URL, its issuer "
+        "being the one in `PASETO_ACCEPTED_ISSUERS`; or a dict from issuer to URL.",
+    ),
+    Setting(
+        "KEYSET_MAX_AGE",
+        as_duration,
+        timedelta(minutes=5),
+        "How long a public key set is used without asking again: what this app tells "
+        "others of its own, and the most that it grants to those of others.",
+    ),
+    Setting(
+        "KEY_LOADER_TTL",
+        as_duration,
+        timedelta(minutes=5),
+        "How long the keys of `key_loader` are used before it is asked again.",
+    ),
+    Setting(
+        "KEY_TIMEOUT",
+        as_duration,
+        timedelta(seconds=3),
+        "How long `key_loader`, or the address of a key set, may take to answer.",
+    ),
+    Setting(
+        "KEY_MAX_STALE",
+        as_duration,
+        timedelta(hours=24),
+        "How long the last good keys of either serve while it fails.",
     ),
     Setting(
         "ACCEPT_MISSING_KID",
@@ -255,10 +337,11 @@ SETTINGS = (
     ),
 )
 
+# Set to None they are a slip, of an environment say, that would bring in other keys.
+_NEVER_NONE = frozenset({"KEYRING", "KEYRING_PASSWORD", "KEYSET_URL"})
+
 # Of the design, but not in this version: ignoring one could mean a wrong yes.
 LATER_SETTINGS = (
-    "KEYRING",
-    "KEYSET_URL",
     "STORE",
     "REVOCATION_SYNC_INTERVAL",
     "ROTATION_GRACE",
@@ -268,22 +351,39 @@ LATER_SETTINGS = (
 )
 
 
-def read_config(settings: Mapping[str, Any], realm: str) -> tuple[Config, KeyRing]:
-    """Return the settings and the keys of an app.
+def read_config(
+    settings: Mapping[str, Any],
+    realm: str,
+    key_loader: Callable[[], Any] | None = None,
+) -> tuple[Config, KeySource]:
+    """Return the settings of an app, and where its keys come from.
 
     Args:
         settings: What ``app.config`` holds.
         realm: The realm when the settings name none.
+        key_loader: Gives the keys, instead of the settings.
 
     Raises:
         ConfigurationError: All that is wrong, in one message.
     """
-    from .keys.settings import read_ring  # here: it imports the cryptography
+    from .keys.sources import SourceOptions, read_source  # imports the cryptography
 
     faults = _faults_of_names(settings)
     values = {s.name.lower(): _read(s, settings, faults) for s in SETTINGS}
-    purpose, version = values.pop("purpose"), values.pop("version")
-    ring = read_ring(settings, faults, version=version or 4, purpose=purpose)
+    keysets = _tie_keysets(values.pop("keyset_url") or {}, values, faults)
+    options = SourceOptions(
+        version=values.pop("version") or 4,
+        purpose=values.pop("purpose"),
+        issuer=values["issuer"],
+        keyring=values["keyring"],
+        password=read_password(values.pop("keyring_password"), settings, faults),
+        keysets=keysets,
+        keyset_max_age=values["keyset_max_age"],
+        loader_ttl=values["key_loader_ttl"],
+        timeout=values["key_timeout"],
+        max_stale=values.pop("key_max_stale"),
+    )
+    keys = read_source(settings, faults, options, key_loader)
     _check_lifetimes(values, faults)
     if faults:
         listed = "\n".join(f"- {fault}" for fault in faults)
@@ -291,16 +391,80 @@ def read_config(settings: Mapping[str, Any], realm: str) -> tuple[Config, KeyRin
     values["header"] = values.pop("header_name")
     values["realm"] = values["realm"] or realm
     if values["accepted_issuers"] is None:
-        values["accepted_issuers"] = frozenset(filter(None, [values["issuer"]]))
+        values["accepted_issuers"] = _own_issuers(values["issuer"], keysets, settings)
     if values["accepted_audiences"] is None:
         values["accepted_audiences"] = frozenset(values["audience"])
-    return Config(**values), ring
+    return Config(**values), keys
+
+
+def _tie_keysets(
+    keysets: Mapping[str | None, str], values: Mapping[str, Any], faults: list[str]
+) -> dict[str, str]:
+    """Return addresses by issuer, each issuer being one that is accepted."""
+    accepted: frozenset[str] | None = values["accepted_issuers"]
+    tied = {}
+    for issuer, url in keysets.items():
+        if issuer is None and accepted is not None and len(accepted) == 1:
+            tied[next(iter(accepted))] = url
+        elif issuer is None:
+            faults.append(
+                "PASETO_KEYSET_URL needs the issuer of its keys: name it, and no "
+                "other, in PASETO_ACCEPTED_ISSUERS, or set a dict from issuer to URL"
+            )
+        elif accepted is not None and issuer not in accepted:
+            faults.append(
+                "PASETO_KEYSET_URL names an issuer that is not in "
+                "PASETO_ACCEPTED_ISSUERS"
+            )
+        else:
+            tied[issuer] = url
+    return tied
+
+
+def _own_issuers(
+    issuer: str | None, keysets: Mapping[str, str], settings: Mapping[str, Any]
+) -> frozenset[str]:
+    """Return the issuers to accept where none are named.
+
+    Without an issuer of its own an app takes any: keys of others are tied to theirs.
+    """
+    if issuer is None:
+        return frozenset()
+    tied = settings.get(PREFIX + "PUBLIC_KEYS")
+    return frozenset([issuer, *keysets, *(tied if isinstance(tied, Mapping) else ())])
+
+
+def read_password(
+    given: str | bytes | None, settings: Mapping[str, Any], faults: list[str]
+) -> str | bytes | None:
+    """Return the password of the ring file, from the setting or the file it names."""
+    name = PREFIX + "KEYRING_PASSWORD_FILE"
+    path = settings.get(name)
+    if path is None:
+        return given
+    if given is not None:
+        faults.append(f"PASETO_KEYRING_PASSWORD and {name} are both set; take one out")
+        return None
+    try:
+        text = as_path(path, name).read_text("utf-8-sig")
+    except TypeError as fault:
+        faults.append(str(fault))
+        return None
+    except (OSError, ValueError) as fault:
+        reason = getattr(fault, "strerror", None) or "it is no text"
+        faults.append(f"{name} ({path}) cannot be read: {reason}")
+        return None
+    text = text.removesuffix("\n").removesuffix("\r")
+    if not text:
+        faults.append(f"{name} ({path}) is empty")
+    return text or None
 
 
 def _read(setting: Setting, settings: Mapping[str, Any], faults: list[str]) -> Any:
     name = PREFIX + setting.name
     value = settings.get(name, setting.default)
-    if value is setting.default and value in (None, ()):
+    absent = name not in settings or setting.name not in _NEVER_NONE
+    if absent and value is setting.default and value in (None, ()):
         return value
     try:
         return setting.read(value, name)
@@ -324,6 +488,7 @@ def _faults_of_names(settings: Mapping[str, Any]) -> list[str]:
     """Warn of settings that nobody reads, and refuse those that are to come."""
     known = [PREFIX + setting.name for setting in SETTINGS]
     known += [PREFIX + name + end for name in KEY_SETTINGS for end in ("", "_FILE")]
+    known.append(PREFIX + "KEYRING_PASSWORD_FILE")
     faults = []
     for name in settings:
         if not name.startswith(PREFIX) or name in known:

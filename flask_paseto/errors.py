@@ -18,6 +18,7 @@
     ├── UserNotFound                     401  user_not_found
     ├── InsufficientScope                403  insufficient_scope
     ├── ClaimsRejected                   403  claims_rejected
+    ├── KeysUnavailable                  503  keys_unavailable
     └── StoreUnavailable                 503  store_unavailable
 
     ConfigurationError                   a RuntimeError: the set-up is wrong
@@ -289,6 +290,14 @@ class ClaimsRejected(PasetoError, Forbidden):
 
     error_code: ClassVar[str] = "claims_rejected"
     default_message: ClassVar[str] = "The claims of the token were rejected."
+
+
+class KeysUnavailable(PasetoError, ServiceUnavailable):
+    """The key of the token cannot be fetched now: come back in a few seconds."""
+
+    error_code: ClassVar[str] = "keys_unavailable"
+    retry_seconds: ClassVar[int | None] = 5
+    default_message: ClassVar[str] = "The token could not be checked: try again."
 
 
 class StoreUnavailable(PasetoError, ServiceUnavailable):

@@ -33,12 +33,25 @@ class PasetoManager:
     Create it with the app, or without and call :meth:`init_app` later. The settings
     are read there, once; callbacks may be registered before or after.
 
+    Args:
+        key_loader: Gives the keys, instead of the key settings: a dict of these, such
+            as ``{"PASETO_SECRET_KEY": ...}``, or the text of a key ring file. It is
+            called in `init_app` and again each `PASETO_KEY_LOADER_TTL`, in a thread
+            of its own and without an app context; sync or async.
+
     Raises:
         ConfigurationError: All that is wrong with the settings, in one message.
     """
 
-    def __init__(self, app: Flask | None = None) -> None:
+    def __init__(
+        self,
+        app: Flask | None = None,
+        *,
+        key_loader: Callable[[], Any] | None = None,
+    ) -> None:
         self._callbacks = Callbacks()
+        if key_loader is not None:
+            self._callbacks.key_loader = _checked(key_loader)
         if app is not None:
             self.init_app(app)
 

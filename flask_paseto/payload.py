@@ -29,11 +29,16 @@ _DATE = re.compile(
 
 
 class Unsealed(NamedTuple):
-    """What a seal held: authentic, not yet understood."""
+    """What a seal held: authentic, not yet understood.
+
+    Attributes:
+        issuer: The only `iss` that the key may speak for, None: any.
+    """
 
     payload: bytes
     footer: Footer
     key_id: str
+    issuer: str | None = None
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -181,7 +186,7 @@ def read_claims(unsealed: Unsealed) -> OpenedClaims:
     Raises:
         InvalidToken: The payload is no strict JSON object.
         InvalidClaims: `sub`, `type`, `jti` or `iat` is missing, or a claim is of
-            the wrong type.
+            the wrong type; or the key is tied to another issuer.
     """
     wire = parse_payload(unsealed.payload)
     get = wire.get
@@ -189,6 +194,8 @@ def read_claims(unsealed: Unsealed) -> OpenedClaims:
     if not all(names) or {*map(type, names), type(get("scope", ""))} != {str}:
         raise InvalidClaims
     if "aud" in wire and not _is_audience(wire["aud"]):
+        raise InvalidClaims
+    if unsealed.issuer is not None and get("iss") != unsealed.issuer:
         raise InvalidClaims
     fresh = get("fresh", False)
     return OpenedClaims(

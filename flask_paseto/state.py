@@ -12,7 +12,7 @@ from typing import Any, cast
 from flask import Flask, current_app
 
 from .claims import Claims, Policy, now
-from .codec import Codec, VerifiedCache
+from .codec import Codec, RingCodecs
 from .config import PREFIX, Config, read_config
 from .errors import ConfigurationError
 
@@ -32,6 +32,7 @@ class Callbacks:
     claims_verification: Callable[[Claims], Any] | None = None
     token_in_denylist: Callable[[Claims], Any] | None = None
     implicit_assertion: Callable[[], Any] | None = None
+    key_loader: Callable[[], Any] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,11 +46,20 @@ class State:
 
     app: Flask = field(repr=False)
     config: Config
-    codec: Codec
+    codecs: RingCodecs = field(repr=False)
     policy: Policy
     callbacks: Callbacks = field(repr=False)
     seen: Mapping[str, Any] = field(repr=False)
     clock: Callable[[], datetime] = now
+
+    @property
+    def codec(self) -> Codec:
+        """Return the codec of the keys as they are now.
+
+        Raises:
+            KeysUnavailable: They cannot be told now.
+        """
+        return self.codecs.current()
 
     def call(self, callback: Callable[..., Any], *args: Any) -> Any:
         """Return what a callback gives, awaited if it is async.
@@ -114,13 +124,12 @@ def build_state(app: Flask, callbacks: Callbacks) -> State:
     Raises:
         ConfigurationError: All that is wrong with the settings, in one message.
     """
-    config, ring = read_config(app.config, app.name)
-    size = config.verified_cache_size
-    codec = Codec(
-        ring,
+    config, keys = read_config(app.config, app.name, callbacks.key_loader)
+    codecs = RingCodecs(
+        keys,
+        cache_size=config.verified_cache_size,
         max_length=config.max_token_length,
         accept_missing_kid=config.accept_missing_kid,
-        cache=VerifiedCache(size) if size else None,
     )
     policy = Policy(
         leeway=config.leeway,
@@ -128,7 +137,7 @@ def build_state(app: Flask, callbacks: Callbacks) -> State:
         audiences=config.accepted_audiences,
         allow_non_expiring=config.allow_non_expiring,
     )
-    return State(app, config, codec, policy, callbacks, deepcopy(_settings(app)))
+    return State(app, config, codecs, policy, callbacks, deepcopy(_settings(app)))
 
 
 def _settings(app: Flask) -> dict[str, Any]:

@@ -65,6 +65,10 @@ def test_the_defaults_are_those_of_the_documentation() -> None:
         max_token_length=8192,
         accept_missing_kid=False,
         realm="the app",
+        keyring=None,
+        keyset_max_age=timedelta(minutes=5),
+        key_loader_ttl=timedelta(minutes=5),
+        key_timeout=timedelta(seconds=3),
     )
 
 
@@ -253,9 +257,11 @@ def test_what_is_accepted_takes_the_place_of_what_is_issued() -> None:
 def test_the_version_is_that_of_derived_and_raw_keys(version: int) -> None:
     for secret in (TEXT, RAW):
         settings = {"PASETO_SECRET_KEY": secret, "PASETO_VERSION": version}
-        ring = read_config(settings, "x")[1]
+        ring = read_config(settings, "x")[1].current()
         assert ring.issuing["local"].header == f"v{version}.local"
-    ring = read_config({"SECRET_KEY": TEXT, "PASETO_VERSION": version}, "x")[1]
+    ring = read_config({"SECRET_KEY": TEXT, "PASETO_VERSION": version}, "x")[
+        1
+    ].current()
     assert ring.issuing["local"].header == f"v{version}.local"
 
 
@@ -267,7 +273,7 @@ def test_the_purpose_chooses_the_key_that_issues(purpose: str) -> None:
         "PASETO_PURPOSE": purpose,
     }
 
-    assert read_config(settings, "x")[1].purpose == purpose
+    assert read_config(settings, "x")[1].current().purpose == purpose
 
 
 @pytest.mark.requirement("LIFE-2")
@@ -327,9 +333,6 @@ def test_the_faults_appear_when_the_app_is_set_up() -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        "KEYRING",
-        "KEYRING_PASSWORD",
-        "KEYSET_URL",
         "STORE",
         "STORE_TIMEOUT",
         "STORE_OUTAGE",
@@ -397,8 +400,8 @@ def test_other_settings_and_known_ones_are_not_warned_about() -> None:
 @pytest.mark.requirement("KEY-6")
 def test_the_settings_and_their_faults_show_no_secret() -> None:
     secret = "q7Zx9Lm2Kp4Rt6Vw8Yb1Nc3Df5Gh0Js2Qa"
-    config, ring = read_config({"PASETO_SECRET_KEY": secret}, "x")
-    shown = f"{config!r} {config} {ring!r} {ring}"
+    config, keys = read_config({"PASETO_SECRET_KEY": secret}, "x")
+    shown = f"{config!r} {config} {keys.current()!r} {keys.current()}"
     for bad in (secret[:20], secret * 2, secret + "\n", "k4.local." + secret):
         for name in KEY_SETTINGS:
             with pytest.raises(ConfigurationError) as refused:

@@ -30,6 +30,7 @@ from flask_paseto import (
     InvalidClaims,
     InvalidRequest,
     InvalidToken,
+    KeysUnavailable,
     MissingToken,
     PasetoError,
     PasetoManager,
@@ -71,6 +72,7 @@ TABLE: list[tuple[type[PasetoError], int, type[HTTPException], str, str | None]]
     (UserNotFound, 401, Unauthorized, "user_not_found", "invalid_token"),
     (InsufficientScope, 403, Forbidden, "insufficient_scope", "insufficient_scope"),
     (ClaimsRejected, 403, Forbidden, "claims_rejected", None),
+    (KeysUnavailable, 503, ServiceUnavailable, "keys_unavailable", None),
     (StoreUnavailable, 503, ServiceUnavailable, "store_unavailable", None),
 ]
 refusals = pytest.mark.parametrize(
@@ -143,7 +145,7 @@ def test_a_refusal_of_the_view_itself_is_answered_with_its_challenge(
         headers = bearer(create_access_token("alice"))
     response = app.test_client().get("/view", headers=headers)
     assert_refused(response, refusal)
-    retry_after = "1" if refusal is StoreUnavailable else None
+    retry_after = {StoreUnavailable: "1", KeysUnavailable: "5"}.get(refusal)
     assert response.headers.get("Retry-After") == retry_after
 
 

@@ -281,9 +281,7 @@ def test_a_public_key_beside_the_private_one_must_be_its_other_half() -> None:
 
 
 @pytest.mark.parametrize("name", ["SECRET_KEY_FALLBACKS", "PUBLIC_KEYS"])
-@pytest.mark.parametrize(
-    "value", [SECRET, PUBLIC, None, 5, {"a": "b"}, {"a"}], ids=type
-)
+@pytest.mark.parametrize("value", [SECRET, PUBLIC, None, 5, {"a"}], ids=type)
 def test_a_list_setting_that_is_no_list_is_a_fault(name: str, value: Any) -> None:
     fault = fault_of({"PASETO_SECRET_KEY": SECRET, f"PASETO_{name}": value})
 

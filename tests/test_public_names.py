@@ -23,6 +23,7 @@ PUBLIC_NAMES = [
     "InvalidClaims",
     "InvalidRequest",
     "InvalidToken",
+    "KeysUnavailable",
     "MissingToken",
     "PasetoError",
     "PasetoManager",

@@ -1,16 +1,19 @@
 """Keys: read strictly, told apart by their ids, and held by one ring.
 
-Only the ring is imported with the package. What reads keys needs the cryptography,
-which takes half as long to import as Flask: `init_app` does that.
+Only the ring and the form of its sources are imported with the package. What reads
+keys needs the cryptography, which takes half as long to import as Flask: `init_app`
+does that.
 """
 
 from typing import Any
 
 from .ring import KEY_SETTINGS, KeyRing, Purpose, RingKey
+from .source import KeySource
 
 __all__ = [
     "KEY_SETTINGS",
     "KeyRing",
+    "KeySource",
     "Purpose",
     "RingKey",
     "generate_key",

@@ -84,6 +84,10 @@ def derive_local_key(value: Any, *, version: int, manager: str) -> RingKey:
     Raises:
         ValueError: It is shorter than 32, is something else, or can be guessed.
     """
+    return RingKey.of(_derive(value, version, manager))
+
+
+def _derive(value: Any, version: int, manager: str) -> KeyInterface:
     if isinstance(value, str):
         refuse_other_things(value)
         value = value.encode()
@@ -94,7 +98,21 @@ def derive_local_key(value: Any, *, version: int, manager: str) -> RingKey:
     refuse_guessable(value)
     label = f"flask_paseto v{version}.local {manager}"
     derived = HKDF(SHA256(), 32, salt=None, info=label.encode()).derive(value)
-    return RingKey.of(Key.new(version, "local", derived))
+    return Key.new(version, "local", derived)
+
+
+def as_paserk(text: str, *, version: int, manager: str) -> str:
+    """Return the PASERK of a key in any form that a setting takes, unchecked.
+
+    Raises:
+        ValueError: It is none of them.
+    """
+    if text.startswith("-----BEGIN"):
+        private = "PRIVATE KEY-----" in text.partition("\n")[0]
+        return parse_pem(text, "secret" if private else "public").to_paserk()
+    if re.match(r"k\d+\.(local|secret|public)", text):
+        return text
+    return _derive(text, version, manager).to_paserk()
 
 
 def read_private_key(value: Any) -> RingKey:

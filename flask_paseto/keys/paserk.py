@@ -30,9 +30,10 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from pyseto import Key, KeyInterface
 
-from .ring import Purpose
+from .ring import Purpose, encode_part
 
 _PASERK = re.compile(r"k([34])\.(local|secret|public)\.([A-Za-z0-9_-]+)")
+_WRAPPED = re.compile(r"k([34])\.(local|secret)-pw\.([A-Za-z0-9_-]+)")
 _PEM = re.compile(
     r"-----BEGIN ([A-Z ]+)-----\s+[A-Za-z0-9+/=\s]+-----END \1-----\s*", re.ASCII
 )
@@ -44,6 +45,13 @@ _LENGTHS = {
     ("3", "public"): 49,
     ("4", "public"): 32,
 }
+_WRAPPED_LENGTHS = {
+    ("3", "local"): 132,
+    ("4", "local"): 120,
+    ("3", "secret"): 148,
+    ("4", "secret"): 152,
+}
+_MOST_ITERATIONS = 10_000_000  # of PBKDF2; pyseto bounds Argon2 itself
 
 
 def parse_paserk(text: str, kind: str) -> KeyInterface:
@@ -71,6 +79,44 @@ def parse_paserk(text: str, kind: str) -> KeyInterface:
         return Key.from_paserk(text)
     except Exception:
         raise ValueError(f"is a damaged k{version}.{kind} PASERK") from None
+
+
+def is_wrapped(text: str) -> bool:
+    """Tell whether a text has the head of a password-wrapped PASERK."""
+    return re.match(r"k\d+\.(local|secret)-pw\.", text) is not None
+
+
+def unwrap_paserk(text: str, password: str | bytes, version: int = 0) -> KeyInterface:
+    """Return the key in a `local-pw` or `secret-pw` PASERK, version 3 or 4.
+
+    It costs what whoever wrapped it chose: up to 256 MiB and some seconds.
+
+    Args:
+        version: The one that is expected; 0: either.
+
+    Raises:
+        ValueError: It is not exactly that, or the password is another.
+    """
+    match = _WRAPPED.fullmatch(text)
+    if match is None or version not in (0, int(match[1])):
+        raise ValueError("is not a password-wrapped PASERK of version 4 or 3")
+    found, kind, data = match.groups()
+    raw = _decode(data)
+    if len(raw) != _WRAPPED_LENGTHS[found, kind]:
+        raise ValueError(f"is a damaged k{found}.{kind}-pw PASERK: wrong length")
+    if found == "3" and int.from_bytes(raw[32:36], "big") > _MOST_ITERATIONS:
+        raise ValueError(f"is a k{found}.{kind}-pw PASERK of too many iterations")
+    try:
+        key = Key.from_paserk(text, password=password)
+        plain = key.to_paserk()
+    except Exception:
+        raise ValueError("is damaged, or wrapped with another password") from None
+    return parse_paserk(plain, kind)
+
+
+def wrap_key(key: KeyInterface, password: str | bytes) -> str:
+    """Return a secret key as a `local-pw` or `secret-pw` PASERK."""
+    return key.to_paserk(password=password)
 
 
 def decode_paserk(text: str) -> bytes:
@@ -123,10 +169,10 @@ def _secret_paserk(text: str) -> str:
         raise ValueError("is not a PEM of a private key") from None
     if isinstance(key, Ed25519PrivateKey):
         raw = key.private_bytes_raw() + key.public_key().public_bytes_raw()
-        return "k4.secret." + _encode(raw)
+        return "k4.secret." + encode_part(raw)
     if isinstance(key, EllipticCurvePrivateKey) and isinstance(key.curve, SECP384R1):
         scalar = key.private_numbers().private_value
-        return "k3.secret." + _encode(scalar.to_bytes(48, "big"))
+        return "k3.secret." + encode_part(scalar.to_bytes(48, "big"))
     raise ValueError("is a PEM of another algorithm: Ed25519 or P-384 is needed")
 
 
@@ -136,9 +182,9 @@ def _public_paserk(text: str) -> str:
     except (ValueError, UnsupportedAlgorithm):
         raise ValueError("is not a PEM of a public key") from None
     if isinstance(key, Ed25519PublicKey):
-        return "k4.public." + _encode(key.public_bytes_raw())
+        return "k4.public." + encode_part(key.public_bytes_raw())
     if isinstance(key, EllipticCurvePublicKey) and isinstance(key.curve, SECP384R1):
-        return "k3.public." + _encode(_point(key))
+        return "k3.public." + encode_part(_point(key))
     raise ValueError("is a PEM of another algorithm: Ed25519 or P-384 is needed")
 
 
@@ -146,17 +192,13 @@ def _point(key: EllipticCurvePublicKey) -> bytes:
     return key.public_bytes(Encoding.X962, PublicFormat.CompressedPoint)
 
 
-def _encode(raw: bytes) -> str:
-    return urlsafe_b64encode(raw).rstrip(b"=").decode()
-
-
 def public_half(key: KeyInterface) -> KeyInterface:
     """Return the public key that belongs to a private one."""
     raw = decode_paserk(key.to_paserk())
     if key.version == 4:
-        return Key.from_paserk("k4.public." + _encode(raw[32:]))
+        return Key.from_paserk("k4.public." + encode_part(raw[32:]))
     private = derive_private_key(int.from_bytes(raw, "big"), SECP384R1())
-    return Key.from_paserk("k3.public." + _encode(_point(private.public_key())))
+    return Key.from_paserk("k3.public." + encode_part(_point(private.public_key())))
 
 
 def generate_key(version: int = 4, purpose: Purpose = "local") -> KeyInterface:

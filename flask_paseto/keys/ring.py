@@ -6,6 +6,7 @@ import json
 from base64 import urlsafe_b64encode
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from types import MappingProxyType
 from typing import Any, Literal, NoReturn
 
@@ -40,6 +41,9 @@ class RingKey:
         private: Whether it can issue.
         purpose: `local` or `public`.
         footer: The footer that holds its id alone, as bytes and as a mapping.
+        public: The PASERK of the public half, None for a local key.
+        issuer: The only `iss` that its tokens may have, None: any.
+        not_after: From when on its tokens are refused, None: no such date.
     """
 
     key_id: str
@@ -52,6 +56,9 @@ class RingKey:
     purpose: Purpose = field(repr=False)
     _open: Callable[[bytes, bytes, bytes], bytes] = field(repr=False)
     _seal: Callable[[bytes, bytes, bytes], bytes] = field(repr=False)
+    public: str | None = field(default=None, repr=False)
+    issuer: str | None = None
+    not_after: datetime | None = None
 
     @classmethod
     def of(cls, key: Any) -> RingKey:
@@ -75,7 +82,12 @@ class RingKey:
             purpose=key.purpose,
             _open=opener.decrypt if local else opener.verify,
             _seal=key.encrypt if local else key.sign,
+            public=None if local else opener.to_paserk(),
         )
+
+    def has_ended(self, now: datetime) -> bool:
+        """Tell whether the date is over until which its tokens are accepted."""
+        return self.not_after is not None and now >= self.not_after
 
     def open(self, body: bytes, footer: bytes, assertion: bytes) -> bytes:
         """Return the payload of a body that this key sealed, or raise anything."""
@@ -127,12 +139,16 @@ class KeyRing:
         """Return the ring of the keys that issue and of those only accepted.
 
         Args:
+            accepted: Of two with the same id the first counts, an issuing one before
+                all others.
             purpose: Which of two issuing keys is the one; needless with one.
         """
         issuers: dict[Purpose, RingKey] = {key.purpose: key for key in issuing}
         if purpose is None and len(issuers) == 1:
             purpose = next(iter(issuers))
-        by_id = {key.key_id: key for key in (*issuers.values(), *accepted)}
+        by_id: dict[str, RingKey] = {}
+        for key in (*issuers.values(), *accepted):
+            by_id.setdefault(key.key_id, key)
         by_header: dict[str, tuple[RingKey, ...]] = {}
         for key in by_id.values():
             by_header[key.header] = (*by_header.get(key.header, ()), key)
@@ -144,4 +160,10 @@ class KeyRing:
                 {encode_part(key.footer): key for key in by_id.values()}
             ),
             by_header=MappingProxyType(by_header),
+        )
+
+    def extended(self, foreign: Iterable[RingKey]) -> KeyRing:
+        """Return this ring with keys of others behind its own."""
+        return KeyRing.of(
+            self.issuing.values(), [*self.by_id.values(), *foreign], self.purpose
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,7 @@ def read_ring(
     setting at all.
     """
     reader = _Reader(settings, faults, version, manager)
-    names = [name for name in KEY_SETTINGS if reader.has(name)]
+    names = key_settings(settings)
     if not names:
         if purpose == "public":
             faults.append("PASETO_PURPOSE is 'public', which needs PASETO_PRIVATE_KEY")
@@ -49,6 +50,40 @@ def read_ring(
     accepted = [key for name in keys for key in keys[name] if not key.private]
     fallbacks = keys.get("SECRET_KEY_FALLBACKS", [])
     return KeyRing.of(issuing, [*accepted, *fallbacks], purpose if issuing else None)
+
+
+def key_settings(settings: Mapping[str, Any]) -> list[str]:
+    """Return the key settings that are there, each once, without their `PASETO_`."""
+    return [
+        name
+        for name in KEY_SETTINGS
+        if PREFIX + name in settings or PREFIX + name + "_FILE" in settings
+    ]
+
+
+def read_accepted(
+    settings: Mapping[str, Any],
+    faults: list[str],
+    *,
+    version: int = 4,
+    manager: str = "default",
+) -> list[RingKey]:
+    """Return the keys that may stand beside a ring file, which issues.
+
+    What is wrong with the settings goes into faults.
+    """
+    reader = _Reader(settings, faults, version, manager)
+    found = []
+    for name in key_settings(settings):
+        if name in _LISTS:
+            found += reader.read(name)
+            continue
+        move = "SECRET_KEY_FALLBACKS" if name == "SECRET_KEY" else "PUBLIC_KEYS"
+        faults.append(
+            f"PASETO_{name} is set beside PASETO_KEYRING, whose keys issue; take it "
+            f"out, or put what is still to be accepted into PASETO_{move}"
+        )
+    return found
 
 
 def _contradictions(
@@ -92,10 +127,6 @@ class _Reader:
         self.version = version
         self.manager = manager
 
-    def has(self, name: str) -> bool:
-        full = PREFIX + name
-        return full in self.settings or full + "_FILE" in self.settings
-
     def read(self, name: str) -> list[RingKey]:
         """Return the keys of a setting, or of the file that it names."""
         full = PREFIX + name
@@ -110,8 +141,25 @@ class _Reader:
             return self._keys(full, [value], name)
         if isinstance(value, list | tuple):
             return self._keys(full, value, name)
+        if name == "PUBLIC_KEYS" and isinstance(value, Mapping):
+            return self._tied_keys(full, value, name)
         self.faults.append(f"{full} must be a list of keys")
         return []
+
+    def _tied_keys(
+        self, setting: str, values: Mapping[Any, Any], name: str
+    ) -> list[RingKey]:
+        """Return the keys of a mapping from issuer to a key or a list of keys."""
+        found = []
+        for number, (issuer, keys) in enumerate(values.items()):
+            if not isinstance(issuer, str) or not issuer:
+                self.faults.append(f"{setting}: an issuer must be a text")
+                continue
+            many = keys if isinstance(keys, list | tuple) else [keys]
+            # Not by its name: it may be a key that was put in the wrong place.
+            read = self._keys(f"{setting} of issuer {number}", many, name)
+            found += [replace(key, issuer=issuer) for key in read]
+        return found
 
     def _reading(self, name: str) -> Callable[[Any], RingKey]:
         if name == "PRIVATE_KEY":

@@ -1,0 +1,140 @@
+"""Where the ring of the moment comes from."""
+
+from __future__ import annotations
+
+import os
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+from threading import Lock
+from time import monotonic as _monotonic
+from typing import Protocol
+from weakref import WeakSet
+
+from ..errors import KeysUnavailable
+from .ring import KeyRing, RingKey
+
+Ticks = Callable[[], float]
+"""Gives seconds that only go up, for ages; dates are for the clock."""
+
+monotonic: Ticks = _monotonic
+
+
+class KeySource(Protocol):
+    """Gives the ring of the moment."""
+
+    @abstractmethod
+    def current(self) -> KeyRing:
+        """Return the ring as it is now; the same object until something changed."""
+
+    @abstractmethod
+    def find(self, key_id: str) -> RingKey | None:
+        """Return the key of an id that is not in the ring, None where there is none.
+
+        Raises:
+            KeysUnavailable: It may be one that cannot be fetched now.
+        """
+
+
+class ForeignKeys(Protocol):
+    """Gives the keys of another issuer."""
+
+    @abstractmethod
+    def current(self) -> Sequence[RingKey]:
+        """Return the keys as they are now; the same object until something changed."""
+
+    @abstractmethod
+    def find(self, key_id: str) -> RingKey | None:
+        """Return a key that was not there a moment ago, None where there is none."""
+
+
+class FixedKeys:
+    """A ring that stays as it is."""
+
+    __slots__ = ("_ring",)
+
+    def __init__(self, ring: KeyRing) -> None:
+        self._ring = ring
+
+    def current(self) -> KeyRing:
+        """Return the ring."""
+        return self._ring
+
+    def find(self, key_id: str) -> RingKey | None:
+        """Return None: there are no other keys."""
+        return None
+
+
+class JoinedKeys:
+    """Keys of one's own, and behind them those of others."""
+
+    __slots__ = ("_foreign", "_joined", "_own", "_parts")
+
+    def __init__(self, own: KeySource, foreign: Sequence[ForeignKeys]) -> None:
+        self._own = own
+        self._foreign = foreign
+        self._parts: tuple[object, ...] = ()
+        self._joined = KeyRing.of()
+
+    def current(self) -> KeyRing:
+        """Return the joined ring, new when one of its parts is."""
+        own = self._own.current()
+        sets = [each.current() for each in self._foreign]
+        parts, joined = self._parts, self._joined
+        if len(parts) != len(sets) + 1 or any(
+            new is not old for new, old in zip((own, *sets), parts, strict=True)
+        ):
+            joined = own.extended(key for keys in sets for key in keys)
+            # In this order: whoever sees the new parts sees the new ring.
+            self._joined, self._parts = joined, (own, *sets)
+        return joined
+
+    def find(self, key_id: str) -> RingKey | None:
+        """Return a key that one of the others has only now.
+
+        Raises:
+            KeysUnavailable: None has it, and one of them could not be asked.
+        """
+        unavailable = None
+        for each in self._foreign:
+            try:
+                key = each.find(key_id)
+            except KeysUnavailable as fault:
+                unavailable = fault
+                continue
+            if key is not None:
+                return key
+        if unavailable is not None:
+            raise unavailable
+        return None
+
+
+class ForkSafeLock:
+    """A lock that a child process finds open, whoever held it when it was forked."""
+
+    __slots__ = ("__weakref__", "_lock")
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        _LOCKS.add(self)
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._lock.release()
+
+    def renew(self) -> None:
+        """Be open again."""
+        self._lock = Lock()
+
+
+_LOCKS: WeakSet[ForkSafeLock] = WeakSet()
+
+
+def _renew_locks() -> None:
+    for lock in _LOCKS:
+        lock.renew()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_locks)
