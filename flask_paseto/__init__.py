@@ -23,6 +23,7 @@ from .errors import (
     PasetoError,
     ReauthenticationRequired,
     RefreshTokenRequired,
+    RefreshTokenReused,
     RevokedToken,
     StoreUnavailable,
     TokenNotYetValid,
@@ -43,6 +44,14 @@ from .identity import (
 )
 from .login import NEVER
 from .manager import PasetoManager
+from .rotation import rotate_token_pair
+from .sessions import (
+    SessionInfo,
+    list_sessions,
+    revoke_session,
+    revoke_subject,
+    revoke_token,
+)
 from .tokens import (
     TokenPair,
     create_access_token,
@@ -71,7 +80,9 @@ __all__ = [
     "Place",
     "ReauthenticationRequired",
     "RefreshTokenRequired",
+    "RefreshTokenReused",
     "RevokedToken",
+    "SessionInfo",
     "StoreUnavailable",
     "TokenNotYetValid",
     "TokenPair",
@@ -91,8 +102,13 @@ __all__ = [
     "get_subject",
     "get_token_footer",
     "get_token_payload",
+    "list_sessions",
     "paseto_required",
     "public",
     "refresh_token_required",
+    "revoke_session",
+    "revoke_subject",
+    "revoke_token",
+    "rotate_token_pair",
     "verify_paseto_in_request",
 ]

@@ -11,6 +11,7 @@ from flask import Flask, Request, current_app, has_request_context, request
 from werkzeug.local import LocalProxy
 
 from .claims import Claims, Need, Place
+from .stores import Answer
 
 _ATTRIBUTE = "_flask_paseto"
 
@@ -43,6 +44,8 @@ class RequestRecord:
 
     __slots__ = (
         "ahead",
+        "answer",
+        "chained",
         "from_query",
         "identity",
         "issued",
@@ -57,6 +60,8 @@ class RequestRecord:
     ahead: Need | None
     """The need that `protect` has just met for the view's own guard, once."""
     identity: Identity | None
+    answer: Answer | None
+    """What the store said of the identity's refresh token, None of any other."""
     refusal: Refusal | None
     refused: ref[Exception] | None
     """The exception behind the refusal; held weakly, it holds the whole request."""
@@ -64,11 +69,15 @@ class RequestRecord:
     issued: bool
     sessions: dict[str, str]
     """The session ids made in this request, by subject."""
+    chained: set[str]
+    """Those of them that have a refresh token."""
 
     def __init__(self) -> None:
         self.ahead = self.identity = self.refusal = self.refused = None
+        self.answer = None
         self.passed = self.from_query = self.issued = False
         self.sessions = {}
+        self.chained = set()
 
 
 Records = dict[Flask, RequestRecord]

@@ -7,8 +7,8 @@ from datetime import timedelta
 from typing import Any, Final, Unpack
 
 from .claims import ACCESS, REFRESH
-from .login import Login, TokenOptions
-from .options import as_type
+from .login import Draft, Login, TokenOptions
+from .options import as_type, refuse_unknown
 
 BEARER: Final = "Bearer"
 
@@ -97,6 +97,10 @@ def create_token_pair(
 ) -> TokenPair:
     """Return an access token and a refresh token of one session and one login.
 
+    With `PASETO_STORE` this opens the session. In a guarded view for the same
+    subject it does so with `fresh` only: to go on with a session there is
+    :func:`rotate_token_pair`.
+
     Args:
         fresh: As in :func:`create_access_token`.
         refresh_expires_in: The lifetime of the refresh token; `expires_in` is that
@@ -106,19 +110,30 @@ def create_token_pair(
         TypeError, ValueError: An argument is unknown or wrong; the message names it.
         ConfigurationError: No key issues tokens.
     """
-    login = Login(subject)
+    refuse_unknown(options, TokenOptions.__optional_keys__, "a token")
+    login, is_login = Login(subject), bool(fresh)
+    session = login.join(REFRESH, options, anew=is_login)
     shared: TokenOptions = {
         **options,
-        "session_id": login.session_id(REFRESH, options) or False,
-        "auth_time": login.auth_time(REFRESH, bool(fresh), options),
+        "auth_time": login.auth_time(REFRESH, is_login, options),
     }
     for_refresh: TokenOptions = {**shared, "expires_in": refresh_expires_in}
+    stamp = login.stamp(ACCESS, shared, is_login, session)
+    access = login.draft(ACCESS, shared, fresh, stamp, session)
+    stamp = login.stamp(REFRESH, for_refresh, is_login, session)
+    refresh = login.draft(REFRESH, for_refresh, is_login, stamp, session)
+    login.keep(session, refresh, access, options)
+    return hand_out_pair(login, access, refresh)
+
+
+def hand_out_pair(login: Login, access: Draft, refresh: Draft) -> TokenPair:
+    """Return the pair of two drafts that the store knows of, if there is one."""
     return TokenPair(
-        access_token=login.issue(ACCESS, shared, fresh),
-        refresh_token=login.issue(REFRESH, for_refresh, bool(fresh)),
+        access_token=login.hand_out(access),
+        refresh_token=login.hand_out(refresh),
         token_type=BEARER,
-        expires_in=_seconds(login.lifetime(ACCESS, shared)),
-        refresh_expires_in=_seconds(login.lifetime(REFRESH, for_refresh)),
+        expires_in=_seconds(access.stamp.lifetime()),
+        refresh_expires_in=_seconds(refresh.stamp.lifetime()),
     )
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from secrets import token_hex
 from typing import Any
 
+from flask_paseto.errors import StoreUnavailable
 from flask_paseto.stores import (
     Changes,
     CutOff,
@@ -152,3 +153,43 @@ class Snapshot:
             if not part.more:
                 return part
         raise AssertionError("changes has no end")
+
+
+class Unreliable(MemoryStore):
+    """A store in memory that counts its calls, and fails where it is told to.
+
+    Attributes:
+        calls: The names of the methods that were called, in their order.
+        out: What does not answer, and does nothing: names of methods.
+        lost: What is done, but the answer is lost, once each.
+        before: What to run before a method does its work, once each.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.calls: list[str] = []
+        self.out: set[str] = set()
+        self.lost: set[str] = set()
+        self.before: dict[str, Callable[[], object]] = {}
+
+    def __getattribute__(self, name: str) -> Any:
+        found = super().__getattribute__(name)
+        return _unreliable(self, name, found) if name in METHODS else found
+
+
+METHODS = frozenset(name for name in vars(Store) if not name.startswith("_"))
+
+
+def _unreliable(store: Unreliable, name: str, method: Callable[..., Any]) -> Any:
+    def call(*args: Any, **options: Any) -> Any:
+        store.calls.append(name)
+        store.before.pop(name, lambda: None)()
+        if name in store.out:
+            raise StoreUnavailable
+        answer = method(*args, **options)
+        if name in store.lost:
+            store.lost.remove(name)
+            raise StoreUnavailable
+        return answer
+
+    return call

@@ -285,7 +285,7 @@ def test_every_fault_is_in_one_message() -> None:
         PURPOSE="both",
         LEEWAY=-1,
         REALM="",
-        STORE="memory://",
+        STORE="memory",
         ALLOW_NON_EXPIRING="yes",
     )
 
@@ -333,13 +333,6 @@ def test_the_faults_appear_when_the_app_is_set_up() -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        "STORE",
-        "STORE_TIMEOUT",
-        "STORE_OUTAGE",
-        "REVOCATION_SYNC_INTERVAL",
-        "ROTATION_GRACE",
-        "SESSION_IDLE",
-        "SESSION_LIFETIME",
         "COOKIE_SECURE",
         "COOKIE_REFRESH_WITHIN",
         "CSRF_HEADER",

@@ -34,6 +34,7 @@ from .values import (
 )
 
 __all__ = [
+    "DEFAULT_TIMEOUT",
     "MARGIN",
     "OVERLAP",
     "REUSED",

@@ -1,0 +1,136 @@
+"""The next pair of tokens of a session, for its refresh token."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from functools import partial
+from typing import Unpack
+
+from .claims import ACCESS, REFRESH, Claims
+from .errors import InvalidClaims, MissingToken, RefreshTokenRequired, StoreUnavailable
+from .identity import RequestRecord, current_record
+from .login import Draft, Login, StepOptions, TokenOptions
+from .options import refuse_unknown
+from .revocation import check_refresh, refusal_of
+from .rows import issued_of, membership_of, stamp_of
+from .signals import refresh_retried
+from .state import State, current_state
+from .stores import Answer, Issued, Session, Store, Verdict, micros, new_id
+from .tokens import TokenPair, hand_out_pair
+
+
+def rotate_token_pair(
+    *,
+    refresh_expires_in: timedelta | int | None = None,
+    **options: Unpack[StepOptions],
+) -> TokenPair:
+    """Return the next access and refresh token of the session of this request.
+
+    Call it in a view under :func:`refresh_token_required`. The refresh token of the
+    request is used up by it. If it comes again within `PASETO_ROTATION_GRACE` it gets
+    the same successor, with the times, scopes and audience of the first time; if it
+    comes later, the session ends. The access token is not fresh, and the time of
+    login stays what it was.
+
+    Args:
+        refresh_expires_in: The lifetime of the refresh token; `expires_in` is that
+            of the access token.
+
+    Raises:
+        RefreshTokenReused: The refresh token was used before; its session is ended.
+        RevokedToken, ExpiredToken: Its session was revoked meanwhile, or has ended.
+        StoreUnavailable: It cannot be told; the client may try again.
+        ConfigurationError: It needs `PASETO_STORE`.
+        RuntimeError: No guard let this request pass, or it was rotated already.
+        TypeError, ValueError: An argument is unknown or wrong; scopes and audience
+            may only be fewer.
+    """
+    refuse_unknown(options, StepOptions.__optional_keys__, "rotate_token_pair")
+    state = current_state()
+    store = state.need_store("rotate_token_pair")
+    record, claims = _refresh_token()
+    answer = record.answer or check_refresh(claims, state, store)
+    if answer.verdict is Verdict.WON:
+        raise RuntimeError("rotate_token_pair was called for this request already")
+    if answer.session is None:
+        raise InvalidClaims("A refresh token without a session cannot be rotated.")
+    step = _Step(answer.session, options, refresh_expires_in)
+    # Sealed before the swap: what cannot be sealed must not use the token up.
+    access, refresh = step.propose()
+    successor = issued_of(refresh.stamp, access.stamp)
+    answer = _consume(store, claims, successor, state)
+    issued = None if answer.session is None else answer.session.issued
+    if answer.verdict not in (Verdict.WON, Verdict.RETRY) or issued is None:
+        raise refusal_of(answer.verdict, claims, state)
+    if issued.jti == successor.jti:
+        record.answer = Answer(Verdict.WON, answer.session)
+    else:
+        access, refresh = step.repeat(issued)
+        refresh_retried.send(state.app)
+    return hand_out_pair(step.login, access, refresh)
+
+
+def _refresh_token() -> tuple[RequestRecord, Claims]:
+    """Return the record of the request and the refresh token that its guard let in."""
+    record = current_record()
+    if record is None or not record.passed:
+        raise RuntimeError(
+            "no guard has run for this request: rotate_token_pair belongs in a view "
+            "under @refresh_token_required"
+        )
+    if record.identity is None:
+        raise MissingToken
+    if record.identity.claims.token_type != REFRESH:
+        raise RefreshTokenRequired
+    return record, record.identity.claims
+
+
+def _consume(store: Store, claims: Claims, successor: Issued, state: State) -> Answer:
+    ask = partial(
+        store.consume,
+        claims["sid"],
+        claims.jti,
+        successor,
+        grace=micros(state.config.rotation_grace),
+    )
+    try:
+        return ask()
+    except StoreUnavailable:
+        # Its answer may be lost: the same proposal is no reuse, also without a grace.
+        return ask()
+
+
+class _Step:
+    """The tokens of one step of a session: as proposed, or as they were stored."""
+
+    def __init__(
+        self,
+        row: Session,
+        options: StepOptions,
+        refresh_expires_in: timedelta | int | None,
+    ) -> None:
+        self.login = Login(row.subject, is_text=True)
+        self._session = membership_of(row)
+        self._access: TokenOptions = {**options}
+        self._refresh: TokenOptions = {**options, "expires_in": refresh_expires_in}
+
+    def propose(self) -> tuple[Draft, Draft]:
+        """Return new tokens."""
+        login, session = self.login, self._session
+        access = login.stamp(ACCESS, self._access, False, session)
+        refresh = login.stamp(REFRESH, self._refresh, False, session)
+        return (
+            login.draft(ACCESS, self._access, False, access, session),
+            login.draft(REFRESH, self._refresh, False, refresh, session),
+        )
+
+    def repeat(self, issued: Issued) -> tuple[Draft, Draft]:
+        """Return the tokens of a step that is stored."""
+        login, session = self.login, self._session
+        jti = issued.access_jti or new_id(login.subject)
+        access = stamp_of(jti, issued.access_expires_at, issued)
+        refresh = stamp_of(issued.jti, issued.expires_at, issued)
+        return (
+            login.draft(ACCESS, self._access, False, access, session),
+            login.draft(REFRESH, self._refresh, False, refresh, session),
+        )
