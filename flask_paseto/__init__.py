@@ -42,7 +42,6 @@ from .identity import (
     get_token_footer,
     get_token_payload,
 )
-from .login import NEVER
 from .manager import PasetoManager
 from .rotation import rotate_token_pair
 from .sessions import (
@@ -52,6 +51,7 @@ from .sessions import (
     revoke_subject,
     revoke_token,
 )
+from .token_options import NEVER
 from .tokens import (
     TokenPair,
     create_access_token,

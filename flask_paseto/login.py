@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from enum import Enum
 from secrets import token_hex
-from typing import Any, Final, Literal, TypedDict
-from uuid import UUID
-
-from flask import has_request_context
+from typing import Any, Final
 
 from .claims import ACCESS, REFRESH, Claims
 from .errors import ExpiredToken, RevokedToken
-from .identity import RequestRecord, current_record, served_request
-from .keys import Purpose
+from .identity import RequestRecord, current_record
 from .options import (
     as_bytes,
     as_duration,
@@ -40,69 +34,20 @@ from .rows import (
 )
 from .signals import token_issued
 from .state import State, current_state
-from .stores import MemoryStore, NewSession, Store, Verdict, micros, new_id
-
-
-class _Never(Enum):
-    NEVER = "never"
-
-
-NEVER: Final = _Never.NEVER
-"""As ``expires_in``: a token without ``exp``; needs ``PASETO_ALLOW_NON_EXPIRING``."""
-
-_EARLIEST: Final = datetime(2, 1, 1, tzinfo=UTC)
-
-LABEL_LENGTH: Final = 200  # characters of a client's name or address
-
-RESERVED_CLAIMS: Final = frozenset(
-    {"sub", "type", "jti", "sid", "iat", "exp", "nbf", "auth_time", "fresh"}
-    | {"iss", "aud", "scope", "csrf"}
+from .stores import NewSession, Store, Verdict, micros, new_id
+from .token_options import (
+    NEVER,
+    RESERVED_CLAIMS,
+    StepOptions,
+    TokenOptions,
+    as_purpose,
+    check_footer,
+    read_device,
+    subject_text,
+    warn_of_workers,
 )
 
-
-class StepOptions(TypedDict, total=False):
-    """What can be said of any token, also of one that goes on with a session.
-
-    Keys:
-        expires_in: The lifetime, a timedelta or seconds, instead of the setting's;
-            `NEVER` for none. No token outlasts its session.
-        not_before: From when it holds: a datetime with an offset, or how long from
-            now.
-        scopes: A collection, or one text with spaces between.
-        audience: One or several, instead of `PASETO_AUDIENCE`.
-        issuer: Instead of `PASETO_ISSUER`.
-        user_claims: Claims of yours; names of ours are refused.
-        footer: A flat mapping, up to 1 kB, readable by everybody; `kid` is ours.
-        implicit_assertion: What the token is bound to without holding it.
-        purpose: `local` or `public`, where there are keys for both.
-    """
-
-    expires_in: timedelta | int | Literal[_Never.NEVER] | None
-    not_before: datetime | timedelta | int | None
-    scopes: str | Iterable[str] | None
-    audience: str | Iterable[str] | None
-    issuer: str | None
-    user_claims: Mapping[str, Any] | None
-    footer: Mapping[str, Any] | None
-    implicit_assertion: bytes | str | None
-    purpose: Purpose | None
-
-
-class TokenOptions(StepOptions, total=False):
-    """What can be said of a token when it is issued.
-
-    Keys:
-        auth_time: When the user logged in, instead of what the request tells.
-        session_id: The session it belongs to; False: none.
-        client: What the list of sessions calls the device, for a session that is
-            opened with this token; True: what `User-Agent` says.
-        address: Where it is, likewise; True: the address that the request came from.
-    """
-
-    auth_time: datetime | None
-    session_id: str | Literal[False] | None
-    client: str | Literal[True] | None
-    address: str | Literal[True] | None
+_EARLIEST: Final = datetime(2, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -112,7 +57,6 @@ class Draft:
     text: str
     token_type: str
     stamp: Stamp
-    auth_time: datetime | None
 
 
 class Login:
@@ -139,7 +83,11 @@ class Login:
         """Return the token, and tell whoever listens."""
         refuse_unknown(options, TokenOptions.__optional_keys__, "a token")
         session = self.join(token_type, options)
-        stamp = self.stamp(token_type, options, fresh is not False, session)
+        is_login = fresh is not False
+        login = self.auth_time(token_type, is_login, options)
+        stamp = self.stamp(
+            token_type, options, session, is_login=is_login, auth_time=login
+        )
         draft = self.draft(token_type, options, fresh, stamp, session)
         self.keep(session, draft if token_type == REFRESH else None, None, options)
         return self.hand_out(draft)
@@ -147,18 +95,19 @@ class Login:
     def draft(
         self,
         token_type: str,
-        options: TokenOptions,
+        options: StepOptions,
         fresh: bool | timedelta | int,
         stamp: Stamp,
         session: Membership,
     ) -> Draft:
         """Return the token of this stamp, sealed."""
-        login = self.auth_time(token_type, fresh is not False, options)
-        payload = self._claims(token_type, options, fresh, stamp, session, login)
+        payload = self._claims(token_type, options, fresh, stamp)
+        if session.session_id is not None:
+            payload["sid"] = session.session_id
         extra = self._extra_claims(options.get("user_claims"))
         payload.update(extra)
         footer = options.get("footer")
-        _check_footer(footer)
+        check_footer(footer)
         given = options.get("implicit_assertion")
         text = self.state.codec.seal(
             payload,
@@ -166,10 +115,10 @@ class Login:
             assertion=self.state.assertion()
             if given is None
             else as_bytes(given, "implicit_assertion"),
-            purpose=_purpose(options.get("purpose")),
+            purpose=as_purpose(options.get("purpose")),
             read_back=bool(extra),
         )
-        return Draft(text=text, token_type=token_type, stamp=stamp, auth_time=login)
+        return Draft(text=text, token_type=token_type, stamp=stamp)
 
     def hand_out(self, draft: Draft) -> str:
         """Return the token of a draft, and tell whoever listens."""
@@ -191,7 +140,7 @@ class Login:
         Raises:
             PasetoError, ConfigurationError: The tokens must not be handed out.
         """
-        client, address = _device(options, self.state)
+        client, address = read_device(options, self.state)
         store = self.state.store
         if store is None or session.session_id is None:
             return
@@ -216,9 +165,9 @@ class Login:
         device: tuple[str, str],
         store: Store,
     ) -> None:
-        _warn_of_workers(store)
+        warn_of_workers(store)
         draft = refresh or access
-        login = None if draft is None else draft.auth_time
+        login = None if draft is None else draft.stamp.auth_time
         beside = None if access is None else access.stamp
         row = NewSession(
             session_id=session_id,
@@ -235,9 +184,11 @@ class Login:
     def stamp(
         self,
         token_type: str,
-        options: TokenOptions,
-        is_login: bool,
+        options: StepOptions,
         session: Membership,
+        *,
+        is_login: bool,
+        auth_time: datetime | None,
     ) -> Stamp:
         """Return what is peculiar to a new token."""
         scopes = self._scopes(token_type, is_login, options.get("scopes"))
@@ -249,6 +200,7 @@ class Login:
             jti=self._new_id(),
             issued_at=issued_at,
             expires_at=self._expiry(token_type, options, session),
+            auth_time=auth_time,
             scopes=None if scopes is None else tuple(sorted(scopes)),
             audience=self._audience(is_login, options.get("audience")),
         )
@@ -257,7 +209,7 @@ class Login:
         return token_hex(16) if self.state.store is None else new_id(self.subject)
 
     def _expiry(
-        self, token_type: str, options: TokenOptions, session: Membership
+        self, token_type: str, options: StepOptions, session: Membership
     ) -> datetime | None:
         """Return when the token ends: never after its session."""
         lifetime = self.lifetime(token_type, options)
@@ -290,20 +242,21 @@ class Login:
     def _claims(
         self,
         token_type: str,
-        options: TokenOptions,
+        options: StepOptions,
         fresh: bool | timedelta | int,
         stamp: Stamp,
-        session: Membership,
-        login: datetime | None,
     ) -> dict[str, Any]:
         """Return the claims of ours, by their wire names, those that are set."""
-        issuer, expires = options.get("issuer"), stamp.expires_at
+        issuer, expires, login = (
+            options.get("issuer"),
+            stamp.expires_at,
+            stamp.auth_time,
+        )
         audience = stamp.audience
         claims: dict[str, Any] = {
             "sub": self.subject,
             "type": token_type,
             "jti": stamp.jti,
-            "sid": session.session_id,
             "iat": format_date(stamp.issued_at),
             "exp": expires and format_date(expires),
             "nbf": self._not_before(options.get("not_before"), expires),
@@ -318,7 +271,7 @@ class Login:
             claims["fresh"] = self._fresh(fresh, expires)
         return {name: value for name, value in claims.items() if value is not None}
 
-    def lifetime(self, token_type: str, options: TokenOptions) -> timedelta | None:
+    def lifetime(self, token_type: str, options: StepOptions) -> timedelta | None:
         """Return how long the token lasts, None: without end."""
         config, given = self.state.config, options.get("expires_in")
         if given is NEVER:
@@ -491,74 +444,3 @@ class Login:
                 raise ValueError(f"{source}: {', '.join(taken)} cannot be set there")
             extra.update(claims)
         return extra
-
-
-def subject_text(subject: Any, state: State) -> str:
-    """Return a subject as the text that stands in tokens."""
-    loader = state.callbacks.subject
-    if loader is not None:
-        text = state.call(loader, subject)
-        if not isinstance(text, str):
-            raise TypeError("subject_loader must give a str")
-    elif isinstance(subject, str | int | UUID) and not isinstance(subject, bool):
-        text = str(subject)
-    else:
-        raise TypeError(
-            "subject must be a str, int or UUID; for anything else register a "
-            "@paseto.subject_loader"
-        )
-    return as_text(text, "subject")
-
-
-def _device(options: TokenOptions, state: State) -> tuple[str, str]:
-    """Return the name and the address of the device, as given or asked for."""
-    client, address = options.get("client"), options.get("address")
-    if client is None and address is None:
-        return "", ""
-    state.need_store("client and address")
-    served = served_request() if has_request_context() else None
-    if served is None and (client is True or address is True):
-        raise ValueError("client and address: True takes them from a request")
-    if client is True and served is not None:
-        client = served.headers.get("User-Agent", "")
-    if address is True and served is not None:
-        address = served.remote_addr
-    return _label(client or "", "client"), _label(address or "", "address")
-
-
-def _warn_of_workers(store: Store) -> None:
-    """Warn of sessions in one process where the server says that it has several."""
-    served = served_request() if has_request_context() else None
-    if (
-        isinstance(store, MemoryStore)
-        and served is not None
-        and served.environ.get("wsgi.multiprocess")
-    ):
-        warnings.warn(
-            "PASETO_STORE is 'memory://' and the server has several processes: a "
-            "session lives in one of them alone; use a store that they share",
-            RuntimeWarning,
-            stacklevel=2,
-        )
-
-
-def _label(given: Any, name: str) -> str:
-    """Return what can be shown of a text, and not too much of it."""
-    if not isinstance(given, str):
-        raise TypeError(f"{name} must be a str or True")
-    return "".join(filter(str.isprintable, given))[:LABEL_LENGTH]
-
-
-def _check_footer(given: Any) -> None:
-    if given is None:
-        return
-    if not isinstance(given, Mapping):
-        raise TypeError("footer must be a dict")
-    if "kid" in given:
-        raise ValueError("footer: kid is reserved for the id of the key")
-
-
-def _purpose(given: Purpose | None) -> Purpose | None:
-    if given not in (None, "local", "public"):
-        raise ValueError("purpose must be 'local' or 'public'")
-    return given

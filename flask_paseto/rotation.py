@@ -9,13 +9,14 @@ from typing import Unpack
 from .claims import ACCESS, REFRESH, Claims
 from .errors import InvalidClaims, MissingToken, RefreshTokenRequired, StoreUnavailable
 from .identity import RequestRecord, current_record
-from .login import Draft, Login, StepOptions, TokenOptions
+from .login import Draft, Login
 from .options import refuse_unknown
 from .revocation import check_refresh, refusal_of
-from .rows import issued_of, membership_of, stamp_of
+from .rows import Stamp, issued_of, membership_of, stamp_of
 from .signals import refresh_retried
 from .state import State, current_state
 from .stores import Answer, Issued, Session, Store, Verdict, micros, new_id
+from .token_options import StepOptions
 from .tokens import TokenPair, hand_out_pair
 
 
@@ -110,27 +111,37 @@ class _Step:
         refresh_expires_in: timedelta | int | None,
     ) -> None:
         self.login = Login(row.subject, is_text=True)
+        self._auth_time = self.login.auth_time(REFRESH, False, {})
         self._session = membership_of(row)
-        self._access: TokenOptions = {**options}
-        self._refresh: TokenOptions = {**options, "expires_in": refresh_expires_in}
+        self._options: dict[str, StepOptions] = {
+            ACCESS: options,
+            REFRESH: {**options, "expires_in": refresh_expires_in},
+        }
 
     def propose(self) -> tuple[Draft, Draft]:
         """Return new tokens."""
-        login, session = self.login, self._session
-        access = login.stamp(ACCESS, self._access, False, session)
-        refresh = login.stamp(REFRESH, self._refresh, False, session)
-        return (
-            login.draft(ACCESS, self._access, False, access, session),
-            login.draft(REFRESH, self._refresh, False, refresh, session),
-        )
+        return self._draft(self._stamp(ACCESS), self._stamp(REFRESH))
 
     def repeat(self, issued: Issued) -> tuple[Draft, Draft]:
         """Return the tokens of a step that is stored."""
-        login, session = self.login, self._session
-        jti = issued.access_jti or new_id(login.subject)
-        access = stamp_of(jti, issued.access_expires_at, issued)
-        refresh = stamp_of(issued.jti, issued.expires_at, issued)
+        jti = issued.access_jti or new_id(self.login.subject)
+        return self._draft(
+            stamp_of(jti, issued.access_expires_at, self._auth_time, issued),
+            stamp_of(issued.jti, issued.expires_at, self._auth_time, issued),
+        )
+
+    def _stamp(self, kind: str) -> Stamp:
+        return self.login.stamp(
+            kind,
+            self._options[kind],
+            self._session,
+            is_login=False,
+            auth_time=self._auth_time,
+        )
+
+    def _draft(self, access: Stamp, refresh: Stamp) -> tuple[Draft, Draft]:
+        draft, session, options = self.login.draft, self._session, self._options
         return (
-            login.draft(ACCESS, self._access, False, access, session),
-            login.draft(REFRESH, self._refresh, False, refresh, session),
+            draft(ACCESS, options[ACCESS], False, access, session),
+            draft(REFRESH, options[REFRESH], False, refresh, session),
         )

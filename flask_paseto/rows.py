@@ -37,12 +37,14 @@ class Stamp:
     """What is peculiar to one token, and the same when it is made again.
 
     Attributes:
+        auth_time: When the person logged in, None where that is not known.
         scopes: None where it has none.
     """
 
     jti: str
     issued_at: datetime
     expires_at: datetime | None
+    auth_time: datetime | None
     scopes: tuple[str, ...] | None
     audience: tuple[str, ...]
 
@@ -68,12 +70,15 @@ def _micros(time: datetime | None) -> int | None:
     return None if time is None else micros(time)
 
 
-def stamp_of(jti: str, expires_at: int | None, issued: Issued) -> Stamp:
+def stamp_of(
+    jti: str, expires_at: int | None, auth_time: datetime | None, issued: Issued
+) -> Stamp:
     """Return the stamp of a token of a step that is stored."""
     return Stamp(
         jti=jti,
         issued_at=moment(issued.issued_at),
         expires_at=None if expires_at is None else moment(expires_at),
+        auth_time=auth_time,
         scopes=issued.scopes,
         audience=issued.audience,
     )

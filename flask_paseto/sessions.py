@@ -9,13 +9,13 @@ from typing import Any
 
 from .claims import REFRESH, Claims
 from .identity import current_record
-from .login import subject_text
 from .options import as_bytes, as_text, as_type
 from .payload import format_date
 from .revocation import note_session
 from .signals import session_revoked, token_revoked
 from .state import State, current_state
 from .stores import Session, keep_until, micros, moment
+from .token_options import subject_text
 
 _TOKEN = re.compile(r"v[1-4]\.(?:local|public)\.")
 

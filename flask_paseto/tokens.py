@@ -7,8 +7,9 @@ from datetime import timedelta
 from typing import Any, Final, Unpack
 
 from .claims import ACCESS, REFRESH
-from .login import Draft, Login, TokenOptions
+from .login import Draft, Login
 from .options import as_type, refuse_unknown
+from .token_options import TokenOptions
 
 BEARER: Final = "Bearer"
 
@@ -113,15 +114,17 @@ def create_token_pair(
     refuse_unknown(options, TokenOptions.__optional_keys__, "a token")
     login, is_login = Login(subject), bool(fresh)
     session = login.join(REFRESH, options, anew=is_login)
-    shared: TokenOptions = {
-        **options,
-        "auth_time": login.auth_time(REFRESH, is_login, options),
-    }
-    for_refresh: TokenOptions = {**shared, "expires_in": refresh_expires_in}
-    stamp = login.stamp(ACCESS, shared, is_login, session)
-    access = login.draft(ACCESS, shared, fresh, stamp, session)
-    stamp = login.stamp(REFRESH, for_refresh, is_login, session)
-    refresh = login.draft(REFRESH, for_refresh, is_login, stamp, session)
+    auth_time = login.auth_time(REFRESH, is_login, options)
+    for_refresh: TokenOptions = {**options, "expires_in": refresh_expires_in}
+
+    def draft(kind: str, given: TokenOptions, fresh: bool | timedelta | int) -> Draft:
+        stamp = login.stamp(
+            kind, given, session, is_login=is_login, auth_time=auth_time
+        )
+        return login.draft(kind, given, fresh, stamp, session)
+
+    access = draft(ACCESS, options, fresh)
+    refresh = draft(REFRESH, for_refresh, is_login)
     login.keep(session, refresh, access, options)
     return hand_out_pair(login, access, refresh)
 
