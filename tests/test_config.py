@@ -42,6 +42,13 @@ def faults_of(**settings: Any) -> list[str]:
 
 def test_the_defaults_are_those_of_the_documentation() -> None:
     assert read() == Config(
+        store=None,
+        store_timeout=timedelta(milliseconds=250),
+        store_outage="refuse",
+        revocation_sync_interval=timedelta(0),
+        rotation_grace=timedelta(seconds=10),
+        session_idle=timedelta(days=30),
+        session_lifetime=timedelta(days=90),
         access_token_expires=timedelta(minutes=15),
         refresh_token_expires=timedelta(days=30),
         other_token_expires=timedelta(hours=1),
@@ -387,7 +394,8 @@ def test_other_settings_and_known_ones_are_not_warned_about() -> None:
         warnings.simplefilter("error")
         read_config({"PASETO_SECRET_KEY": KEY, **settings}, "x")
         for setting in SETTINGS:
-            read(**{setting.name: setting.default} if setting.default else {})
+            given = {setting.name: setting.default} if setting.default else {}
+            read(**{"STORE": "memory://", **given})
 
 
 @pytest.mark.requirement("KEY-6")
