@@ -11,6 +11,7 @@ from flask import Flask, Request, current_app, has_request_context, request
 from werkzeug.local import LocalProxy
 
 from .claims import Claims, Need, Place
+from .errors import MissingToken
 from .stores import Answer
 
 _ATTRIBUTE = "_flask_paseto"
@@ -141,6 +142,19 @@ def get_claims() -> Claims | None:
     """
     identity = get_identity()
     return None if identity is None else identity.claims
+
+
+def verified_claims() -> Claims:
+    """Return the claims of this request's token, in a view that asks for one.
+
+    Raises:
+        MissingToken: It passed anonymously.
+        RuntimeError: No guard let this request pass.
+    """
+    claims = get_claims()
+    if claims is None:
+        raise MissingToken
+    return claims
 
 
 def get_subject() -> str | None:

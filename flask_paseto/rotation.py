@@ -7,8 +7,8 @@ from functools import partial
 from typing import Unpack
 
 from .claims import ACCESS, REFRESH, Claims
-from .errors import InvalidClaims, MissingToken, RefreshTokenRequired, StoreUnavailable
-from .identity import RequestRecord, current_record
+from .errors import InvalidClaims, RefreshTokenRequired, StoreUnavailable
+from .identity import RequestRecord, current_record, verified_claims
 from .login import Draft, Login
 from .options import refuse_unknown
 from .revocation import check_refresh, refusal_of
@@ -79,11 +79,10 @@ def _refresh_token() -> tuple[RequestRecord, Claims]:
             "no guard has run for this request: rotate_token_pair belongs in a view "
             "under @refresh_token_required"
         )
-    if record.identity is None:
-        raise MissingToken
-    if record.identity.claims.token_type != REFRESH:
+    claims = verified_claims()
+    if claims.token_type != REFRESH:
         raise RefreshTokenRequired
-    return record, record.identity.claims
+    return record, claims
 
 
 def _consume(store: Store, claims: Claims, successor: Issued, state: State) -> Answer:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from .claims import REFRESH, Claims
 from .identity import current_record
+from .locations import read_argument
 from .options import as_bytes, as_text, as_type
 from .payload import format_date
 from .revocation import note_session
@@ -16,8 +16,6 @@ from .signals import session_revoked, token_revoked
 from .state import State, current_state
 from .stores import Session, keep_until, micros, moment
 from .token_options import subject_text
-
-_TOKEN = re.compile(r"v[1-4]\.(?:local|public)\.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,8 +82,9 @@ def _info(row: Session, current: bool) -> SessionInfo:
 
 
 def revoke_token(
-    token: str | Claims,
+    token: str | Claims | None = None,
     *,
+    jti: str | None = None,
     reason: str = "revoked",
     implicit_assertion: bytes | str | None = None,
 ) -> bool:
@@ -95,9 +94,10 @@ def revoke_token(
     expired may be given too; one whose seal does not hold writes nothing.
 
     Args:
-        token: The token itself, its claims, or its `jti`. A `jti` alone does not
-            tell whose refresh token it is: the session goes on, so give one of the
-            others, or call :func:`revoke_session`.
+        token: The token itself, or its claims.
+        jti: Its id instead, which must come from you and not from a client. It does
+            not tell whose refresh token it is: the session goes on, so for that call
+            :func:`revoke_session`.
         reason: A word for the list of what was revoked.
         implicit_assertion: What the token is bound to, instead of what
             `implicit_assertion_loader` gives.
@@ -110,16 +110,18 @@ def revoke_token(
     state = current_state()
     state.need_store("revoke_token")
     reason = as_type(reason, "reason")
+    if (token is None) == (jti is None):
+        raise TypeError("revoke_token takes a token, claims, or jti=")
+    if jti is not None:
+        return _revoke_jti(as_text(jti, "jti"), _latest_end(state), reason, state)
     if isinstance(token, Claims):
         return _revoke_claims(token, reason, state)
-    text = as_text(token, "token")
-    if _TOKEN.match(text) is None:
-        return _revoke_jti(text, _latest_end(state), reason, state)
     assertion = (
         state.assertion()
         if implicit_assertion is None
         else as_bytes(implicit_assertion, "implicit_assertion")
     )
+    text = read_argument(token) or ""
     claims = state.codec.open(text, assertion, state.clock())
     return _revoke_claims(claims, reason, state)
 

@@ -90,9 +90,13 @@ def test_a_session_that_is_revoked_refuses_all_its_tokens(site: Site) -> None:
 def test_a_token_that_is_revoked_is_refused_alone(site: Site, given: str) -> None:
     pair = site.log_in()
     claims = site.read(pair)
-    what = {"token": pair["access_token"], "claims": claims, "jti": claims.jti}[given]
+    what: dict[str, Any] = {
+        "token": {"token": pair["access_token"]},
+        "claims": {"token": claims},
+        "jti": {"jti": claims.jti},
+    }[given]
     with listening(token_revoked, site.app) as sent:
-        assert revoke(site, revoke_token, what, reason="lost") is True
+        assert revoke(site, revoke_token, reason="lost", **what) is True
     assert sent == [(site.app, {"reason": "lost"})]
     assert_refused(site.get(pair), RevokedToken)
     assert site.get(site.rotate(pair)).status_code == 200
@@ -381,7 +385,8 @@ def test_a_token_that_cannot_be_verified_writes_nothing(site: Site) -> None:
     token = pair["refresh_token"]
     forged = token[:40] + ("A" if token[40] != "A" else "B") + token[41:]
     site.store.calls.clear()
-    for bad in (forged, "v4.local.x", token + "=", "v2.local.AAAA"):
+    bads = (forged, "v4.local.x", token + "=", "v2.local.AAAA", "", "f" * 32, 5)
+    for bad in bads:
         with pytest.raises(InvalidToken):
             revoke(site, revoke_token, bad)
     with pytest.raises(InvalidToken):
@@ -393,8 +398,10 @@ def test_a_token_that_cannot_be_verified_writes_nothing(site: Site) -> None:
 @pytest.mark.parametrize(
     ("call", "error"),
     [
-        (lambda: revoke_token(""), ValueError),
-        (lambda: revoke_token(5), TypeError),  # type: ignore[arg-type]
+        (lambda: revoke_token(), TypeError),
+        (lambda: revoke_token("x", jti="x"), TypeError),
+        (lambda: revoke_token(jti=""), ValueError),
+        (lambda: revoke_token(jti=5), TypeError),  # type: ignore[arg-type]
         (lambda: revoke_token("x", reason="two words"), ValueError),
         (lambda: revoke_session(""), ValueError),
         (lambda: revoke_session("x", reason=""), ValueError),
