@@ -127,7 +127,7 @@ class Snapshot:
         ticks = self._ticks()
         if ticks - self._good < self._interval / 2 and self._seen == self._wanted:
             return True
-        failed = ticks >= self._retry_at and not self._sync(clock)
+        failed = ticks >= self._retry_at and not self.sync(clock)
         # As of when this request came: how long it waited makes nothing younger.
         if ticks - self._good < self._interval and self._seen == self._wanted:
             return True
@@ -135,7 +135,10 @@ class Snapshot:
             raise StoreUnavailable
         return False
 
-    def _sync(self, clock: Callable[[], datetime]) -> bool:
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def sync(self, clock: Callable[[], datetime]) -> bool:
         """Bring in what is new, unless another thread does; False: the store is out."""
         pulling = self._pulling
         if not pulling.acquire(blocking=False):
