@@ -7,10 +7,15 @@ share it; a test that looks at everything looks for what it made itself.
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
 from secrets import token_hex
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from flask_paseto.errors import StoreUnavailable
@@ -25,8 +30,11 @@ from flask_paseto.stores import (
     TokenRef,
     micros,
     new_id,
+    open_store,
 )
 from flask_paseto.testing import Clock
+
+from . import postgresql
 
 SECOND = 1_000_000
 MINUTE = 60 * SECOND
@@ -58,7 +66,35 @@ def memory() -> Iterator[Tried]:
     store.close()
 
 
-STORES: dict[str, Callable[[], AbstractContextManager[Tried]]] = {"memory": memory}
+@contextmanager
+def sqlite() -> Iterator[Tried]:
+    with TemporaryDirectory() as directory:
+        yield from _on_server(f"sqlite:///{Path(directory) / 'sessions.db'}")
+
+
+@contextmanager
+def postgres() -> Iterator[Tried]:
+    url = os.environ.get("TEST_DATABASE_URL") or postgresql.shared().url()
+    yield from _on_server(url)
+
+
+def _on_server(url: str) -> Iterator[Tried]:
+    # The machine may be busy: that a call ends in time has tests of its own.
+    store = open_store(url, clock=no_clock, timeout=timedelta(seconds=20))
+    store.create()
+    yield Tried(store, time.sleep, lambda: time.time_ns() // 1000)
+    store.close()
+
+
+def no_clock() -> datetime:
+    raise AssertionError("a server has a clock of its own")
+
+
+STORES: dict[str, Callable[[], AbstractContextManager[Tried]]] = {
+    "memory": memory,
+    "sqlite": sqlite,
+    "postgresql": postgres,
+}
 
 
 def new_subject() -> str:
