@@ -171,12 +171,26 @@ def ours(name: str, **settings: Any) -> Contestant:
     return Contestant(name, app, bearer(token))
 
 
+def with_snapshot(**settings: Any) -> Contestant:
+    """Return our guard with a worker's copy of 10,000 sessions that are revoked."""
+    settings["PASETO_STORE"] = "memory://"
+    settings["PASETO_REVOCATION_SYNC_INTERVAL"] = 300
+    one = ours("ours, v4.local, snapshot", **settings)
+    with one.app.app_context():
+        for number in range(10_000):
+            pair = flask_paseto.create_token_pair(str(number % 1000))
+            flask_paseto.revoke_token(pair.refresh_token)
+    return one
+
+
 def all_of_ours() -> Iterator[Contestant]:
     cache = {"PASETO_VERIFIED_CACHE_SIZE": 1024}
     secret = {"PASETO_SECRET_KEY": local_key()}
     private = {"PASETO_PRIVATE_KEY": PRIVATE_PEM}
     yield ours("ours, v4.local", **secret)
     yield ours("ours, v4.local, cached", **secret, **cache)
+    yield ours("ours, v4.local, memory://", PASETO_STORE="memory://", **secret)
+    yield with_snapshot(**secret)
     yield ours("ours, v4.public", **private)
     yield ours("ours, v4.public, cached", **private, **cache)
 
@@ -563,6 +577,8 @@ def all_results(times: Times) -> list[Result]:
             "ours, v4.public, forged v4.public",
             None,
         ),
+        guard_result(times, "ours, v4.local, snapshot", "ours, v4.local", 1.03),
+        guard_result(times, "ours, v4.local, memory://", "ours, v4.local", None),
         call_result(times, "decode, ours", "decode, pyseto", 0.67),
         call_result(times, "decode, ours, all checks", "decode, pyseto", None),
         call_result(times, "create, v4.local", "create, HS256", 0.65),

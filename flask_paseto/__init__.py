@@ -33,6 +33,7 @@ from .errors import (
     PasetoError,
     ReauthenticationRequired,
     RefreshTokenRequired,
+    RefreshTokenReused,
     RevokedToken,
     StoreUnavailable,
     TokenNotYetValid,
@@ -51,9 +52,17 @@ from .identity import (
     get_token_footer,
     get_token_payload,
 )
-from .login import NEVER
 from .manager import PasetoManager
 from .redirects import safe_next
+from .rotation import rotate_token_pair
+from .sessions import (
+    SessionInfo,
+    list_sessions,
+    revoke_session,
+    revoke_subject,
+    revoke_token,
+)
+from .token_options import NEVER
 from .tokens import (
     TokenPair,
     create_access_token,
@@ -83,7 +92,9 @@ __all__ = [
     "Place",
     "ReauthenticationRequired",
     "RefreshTokenRequired",
+    "RefreshTokenReused",
     "RevokedToken",
+    "SessionInfo",
     "StoreUnavailable",
     "TokenNotYetValid",
     "TokenPair",
@@ -104,9 +115,14 @@ __all__ = [
     "get_subject",
     "get_token_footer",
     "get_token_payload",
+    "list_sessions",
     "paseto_required",
     "public",
     "refresh_token_required",
+    "revoke_session",
+    "revoke_subject",
+    "revoke_token",
+    "rotate_token_pair",
     "safe_next",
     "set_access_cookies",
     "set_refresh_cookies",

@@ -11,6 +11,7 @@ from weakref import ref
 from flask import Request
 
 from .claims import (
+    REFRESH,
     ClaimOptions,
     Claims,
     CurrentClaims,
@@ -32,9 +33,11 @@ from .errors import (
 )
 from .identity import Identity, Refusal, RequestRecord, current_record, record_of
 from .locations import find_token, read_argument
-from .options import refuse_unknown
+from .options import as_flag, refuse_unknown
+from .revocation import check_revoked
 from .signals import authenticated, refused
 from .state import State, current_state
+from .stores import Answer, Verdict, keep_until
 
 CsrfCheck = Callable[[OpenedClaims], None]
 
@@ -51,11 +54,12 @@ def authenticate(request: Request, need: Need, state: State) -> Identity | None:
     """
     record = record_of(request, state.app)
     try:
-        identity = _identify(request, need, state, record)
+        identity, answer = _identify(request, need, state, record)
     except PasetoError as refusal:
         note_refusal(record, refusal, state)
         raise
     record.identity = identity
+    record.answer = answer
     record.passed = True
     record.refusal = None  # of an earlier attempt
     if identity is not None and authenticated.receivers:
@@ -69,7 +73,7 @@ def authenticate(request: Request, need: Need, state: State) -> Identity | None:
 
 def _identify(
     request: Request, need: Need, state: State, record: RequestRecord
-) -> Identity | None:
+) -> tuple[Identity | None, Answer | None]:
     places = need.locations or state.config.token_locations
     # Before the look, which may refuse what is there.
     if Place.QUERY in places and request.query_string:
@@ -85,11 +89,11 @@ def _identify(
     found = find_token(request, need, state.config)
     if found is None:
         if need.optional:
-            return None
+            return None, None
         raise MissingToken
     check_csrf = _csrf_check(request, found.place, state)
-    claims = verify(found.token, need, state, check_csrf)
-    return Identity(claims, found.place, _load_user(claims, state))
+    claims, answer = verify(found.token, need, state, check_csrf)
+    return Identity(claims, found.place, _load_user(claims, state)), answer
 
 
 def _csrf_check(request: Request, place: Place, state: State) -> CsrfCheck | None:
@@ -109,8 +113,10 @@ def _csrf_check(request: Request, place: Place, state: State) -> CsrfCheck | Non
 
 def verify(
     token: str, need: Need, state: State, check_csrf: CsrfCheck | None = None
-) -> VerifiedClaims:
+) -> tuple[VerifiedClaims, Answer | None]:
     """Return the claims of a token that meets a need in every respect.
+
+    Beside them stands what the store said of it, if it is a refresh token.
 
     Raises:
         PasetoError: It does not; the order of the checks is fixed, and nothing but
@@ -124,24 +130,9 @@ def verify(
     if check_csrf is not None:
         check_csrf(opened)
     claims = state.policy.check(opened, need, now)
-    if need.check_revoked:
-        _check_revoked(claims, state)
+    answer = check_revoked(claims, state) if need.check_revoked else None
     need.check_strength(claims, now)
-    return _check_custom(claims, state)
-
-
-def _check_revoked(claims: CurrentClaims, state: State) -> None:
-    loader = state.callbacks.token_in_denylist
-    if loader is None:
-        return
-    types = state.config.revocation_checks
-    if types is not None and claims.token_type not in types:
-        return
-    revoked = state.call(loader, claims)
-    if not isinstance(revoked, bool):
-        _log.error("token_in_denylist_loader must give True or False: token refused")
-    if revoked is not False:
-        raise RevokedToken
+    return _check_custom(claims, state), answer
 
 
 def _check_custom(claims: CurrentClaims, state: State) -> VerifiedClaims:
@@ -185,25 +176,49 @@ def note_refusal(record: RequestRecord, refusal: PasetoError, state: State) -> N
         )
 
 
-def decode_token(token: str, **options: Unpack[ClaimOptions]) -> Claims:
+def decode_token(
+    token: str, *, consume: bool = False, **options: Unpack[ClaimOptions]
+) -> Claims:
     """Return the claims of a token after full verification, anywhere in the app.
 
     Without ``type=`` an access token is asked for.
     The user is not looked up, and nothing is bound to the request.
 
+    Args:
+        consume: Use the token up: it passes this once. For tokens of types of your
+            own; a refresh token is used up by `rotate_token_pair`.
+
     Raises:
-        PasetoError: The token is refused, as a guard would.
+        PasetoError: The token is refused, as a guard would; or it was used before.
         TypeError, ValueError: An option is unknown or wrong.
+        ConfigurationError: `consume` needs `PASETO_STORE`.
     """
     refuse_unknown(options, ClaimOptions.__optional_keys__, "decode_token")
     need, state = build_need(**options), current_state()
+    if as_flag(consume, "consume"):
+        state.need_store("consume=True")
+        if REFRESH in need.types:
+            raise ValueError("consume: a refresh token is used by rotate_token_pair")
     try:
         found = read_argument(token)
         if not found:
             raise MissingToken
-        return verify(found, need, state)
+        return _decode(found, need, state, consume)
     except PasetoError as refusal:
         record = current_record()
         if record is not None:
             note_refusal(record, refusal, state)
         raise
+
+
+def _decode(token: str, need: Need, state: State, consume: bool) -> Claims:
+    claims, answer = verify(token, need, state)
+    if answer is not None and answer.verdict is Verdict.PREVIOUS:
+        raise RevokedToken  # nothing can be issued for a retry without a guard
+    if consume:
+        until = keep_until(claims.expires_at, state.config.leeway)
+        if not state.need_store("consume=True").consume_token(claims.jti, until=until):
+            raise RevokedToken("The token was used before.")
+        if state.snapshot is not None:
+            state.snapshot.note_token(claims.jti, until)
+    return claims

@@ -6,13 +6,13 @@ import difflib
 import re
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from .claims import ACCESS, REFRESH, Place, as_places
+from .claims import ACCESS, REFRESH, Place, as_places, now
 from .cookie_policy import CookiePolicy, CsrfPolicy, list_faults
 from .cookie_settings import COOKIE_SETTINGS
 from .errors import ConfigurationError
@@ -27,6 +27,8 @@ from .options import (
     as_type,
     header_key,
 )
+from .stores import DEFAULT_TIMEOUT, Store
+from .stores.settings import as_outage, as_store, settle_store, within
 
 PREFIX = "PASETO_"
 LONGEST_LEEWAY = timedelta(minutes=5)
@@ -54,7 +56,14 @@ class Config:
     form_key: str
     refresh_form_key: str
     query_key: str
+    store: Store | None = field(repr=False)
+    store_timeout: timedelta
+    store_outage: str
     revocation_checks: frozenset[str] | None
+    revocation_sync_interval: timedelta
+    rotation_grace: timedelta
+    session_idle: timedelta
+    session_lifetime: timedelta
     verified_cache_size: int
     max_token_length: int
     accept_missing_kid: bool
@@ -316,11 +325,59 @@ SETTINGS = (
     Setting("QUERY_KEY", as_text, "access_token", "The parameter of the query."),
     *COOKIE_SETTINGS,
     Setting(
+        "STORE",
+        as_store,
+        None,
+        "Where sessions and what is revoked are kept: a URL such as `memory://`, or "
+        "an object that does what `flask_paseto.stores.Store` says. Without one, "
+        "tokens are not looked up anywhere.",
+    ),
+    Setting(
+        "STORE_TIMEOUT",
+        within(timedelta(milliseconds=10), timedelta(seconds=30)),
+        DEFAULT_TIMEOUT,
+        "How long the store may take to answer: a `timedelta` or whole seconds.",
+    ),
+    Setting(
+        "STORE_OUTAGE",
+        as_outage,
+        "refuse",
+        "What happens to a token that the store cannot be asked about: `'refuse'` is "
+        "a 503; `'allow'` lets access tokens pass unchecked, and no others.",
+    ),
+    Setting(
         "REVOCATION_CHECKS",
         _as_checks,
         "all",
-        "The token types that `token_in_denylist_loader` is asked about: `'all'` or "
-        "a list.",
+        "The token types that the store and `token_in_denylist_loader` are asked "
+        "about: `'all'` or a list. The store is asked about refresh tokens always.",
+    ),
+    Setting(
+        "REVOCATION_SYNC_INTERVAL",
+        within(timedelta(milliseconds=100), timedelta(minutes=5), or_none=True),
+        timedelta(0),
+        "How old a worker's copy of what is revoked may be, 5 minutes at most. "
+        "0: there is no copy, and the store is asked each time.",
+    ),
+    Setting(
+        "ROTATION_GRACE",
+        within(timedelta(milliseconds=1), timedelta(seconds=60), or_none=True),
+        timedelta(seconds=10),
+        "How long after a rotation the refresh token before may come again, and gets "
+        "the same successor: from 0 to 60 seconds.",
+    ),
+    Setting(
+        "SESSION_IDLE",
+        as_duration,
+        None,
+        "How long a session lives without a refresh; no shorter than an access token. "
+        "Default: `PASETO_REFRESH_TOKEN_EXPIRES`.",
+    ),
+    Setting(
+        "SESSION_LIFETIME",
+        as_duration,
+        timedelta(days=90),
+        "How long a session lives at most; none of its tokens lasts longer.",
     ),
     Setting(
         "VERIFIED_CACHE_SIZE",
@@ -341,29 +398,25 @@ SETTINGS = (
 )
 
 # Set to None they are a slip, of an environment say, that would bring in other keys.
-_NEVER_NONE = frozenset({"KEYRING", "KEYRING_PASSWORD", "KEYSET_URL"})
+_NEVER_NONE = frozenset({"KEYRING", "KEYRING_PASSWORD", "KEYSET_URL", "STORE"})
 
 # Of the design, but not in this version: ignoring one could mean a wrong yes.
-LATER_SETTINGS = (
-    "STORE",
-    "REVOCATION_SYNC_INTERVAL",
-    "ROTATION_GRACE",
-    "SESSION_",
-    "COOKIE_REFRESH_WITHIN",
-)
+LATER_SETTINGS = ("COOKIE_REFRESH_WITHIN",)
 
 
 def read_config(
     settings: Mapping[str, Any],
     realm: str,
     key_loader: Callable[[], Any] | None = None,
+    clock: Callable[[], datetime] = now,
 ) -> tuple[Config, KeySource]:
-    """Return the settings of an app, and where its keys come from.
+    """Return the settings of an app, its store opened, and where its keys come from.
 
     Args:
         settings: What ``app.config`` holds.
         realm: The realm when the settings name none.
         key_loader: Gives the keys, instead of the settings.
+        clock: Gives the time to a store that has no clock of its own.
 
     Raises:
         ConfigurationError: All that is wrong, in one message.
@@ -388,6 +441,7 @@ def read_config(
     keys = read_source(settings, faults, options, key_loader)
     _check_lifetimes(values, faults)
     faults.extend(list_faults(values, settings))
+    settle_store(values, settings, faults, clock)
     if faults:
         listed = "\n".join(f"- {fault}" for fault in faults)
         raise ConfigurationError(f"flask_paseto cannot start:\n{listed}")

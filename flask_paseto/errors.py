@@ -13,6 +13,7 @@
     │   ├── AccessTokenRequired          401  access_token_required
     │   └── RefreshTokenRequired         401  refresh_token_required
     ├── RevokedToken                     401  token_revoked
+    │   └── RefreshTokenReused           401  token_reused
     ├── FreshTokenRequired               401  fresh_token_required
     ├── ReauthenticationRequired         401  reauthentication_required
     ├── UserNotFound                     401  user_not_found
@@ -216,6 +217,13 @@ class RevokedToken(PasetoError, Unauthorized):
     error_code: ClassVar[str] = "token_revoked"
     challenge_error: ClassVar[str | None] = "invalid_token"
     default_message: ClassVar[str] = "The token has been revoked."
+
+
+class RefreshTokenReused(RevokedToken):
+    """A refresh token came again long after it was used; its session is ended."""
+
+    error_code: ClassVar[str] = "token_reused"
+    default_message: ClassVar[str] = "The token was used before: log in again."
 
 
 class FreshTokenRequired(PasetoError, Unauthorized):

@@ -11,6 +11,8 @@ from flask import Flask, Request, current_app, has_request_context, request
 from werkzeug.local import LocalProxy
 
 from .claims import Claims, Need, Place
+from .errors import MissingToken
+from .stores import Answer
 
 _ATTRIBUTE = "_flask_paseto"
 
@@ -43,6 +45,8 @@ class RequestRecord:
 
     __slots__ = (
         "ahead",
+        "answer",
+        "chained",
         "csrf_values",
         "from_cookies",
         "from_query",
@@ -60,6 +64,8 @@ class RequestRecord:
     ahead: Need | None
     """The need that `protect` has just met for the view's own guard, once."""
     identity: Identity | None
+    answer: Answer | None
+    """What the store said of the identity's refresh token, None of any other."""
     refusal: Refusal | None
     refused: ref[Exception] | None
     """The exception behind the refusal; held weakly, it holds the whole request."""
@@ -72,13 +78,17 @@ class RequestRecord:
     """The session ids made in this request, by subject."""
     csrf_values: dict[str, str]
     """The CSRF values made in this request, by subject, the last one last."""
+    chained: set[str]
+    """Those of the sessions that have a refresh token."""
 
     def __init__(self) -> None:
         self.ahead = self.identity = self.refusal = self.refused = None
+        self.answer = None
         self.passed = self.from_query = self.from_cookies = False
         self.issued = self.negotiated = False
         self.sessions = {}
         self.csrf_values = {}
+        self.chained = set()
 
 
 Records = dict[Flask, RequestRecord]
@@ -142,6 +152,19 @@ def get_claims() -> Claims | None:
     """
     identity = get_identity()
     return None if identity is None else identity.claims
+
+
+def verified_claims() -> Claims:
+    """Return the claims of this request's token, in a view that asks for one.
+
+    Raises:
+        MissingToken: It passed anonymously.
+        RuntimeError: No guard let this request pass.
+    """
+    claims = get_claims()
+    if claims is None:
+        raise MissingToken
+    return claims
 
 
 def get_subject() -> str | None:

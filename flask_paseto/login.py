@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from enum import Enum
 from secrets import token_hex
-from typing import Any, Final, Literal, TypedDict
-from uuid import UUID
+from typing import Any, Final
 
 from .claims import ACCESS, REFRESH, Claims
 from .csrf import CLAIM
+from .errors import ExpiredToken, RevokedToken
 from .identity import RequestRecord, current_record
-from .keys import Purpose
 from .options import (
     as_bytes,
     as_duration,
@@ -23,65 +22,52 @@ from .options import (
     refuse_unknown,
 )
 from .payload import format_date
+from .rows import (
+    Membership,
+    Stamp,
+    find_row,
+    issued_of,
+    join_row,
+    membership_of,
+    new_membership,
+    open_row,
+    row_of_claims,
+)
 from .signals import token_issued
 from .state import State, current_state
-
-
-class _Never(Enum):
-    NEVER = "never"
-
-
-NEVER: Final = _Never.NEVER
-"""As ``expires_in``: a token without ``exp``; needs ``PASETO_ALLOW_NON_EXPIRING``."""
+from .stores import NewSession, Store, Verdict, micros, new_id
+from .token_options import (
+    NEVER,
+    RESERVED_CLAIMS,
+    StepOptions,
+    TokenOptions,
+    as_purpose,
+    check_footer,
+    read_device,
+    subject_text,
+    warn_of_workers,
+)
 
 _EARLIEST: Final = datetime(2, 1, 1, tzinfo=UTC)
 
-RESERVED_CLAIMS: Final = frozenset(
-    {"sub", "type", "jti", "sid", "iat", "exp", "nbf", "auth_time", "fresh"}
-    | {"iss", "aud", "scope", "csrf"}
-)
 
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Draft:
+    """A token that is sealed, and not handed out before the store knows of it."""
 
-class TokenOptions(TypedDict, total=False):
-    """What can be said of any token when it is issued.
-
-    Keys:
-        expires_in: The lifetime, a timedelta or seconds, instead of the setting's;
-            `NEVER` for none.
-        not_before: From when it holds: a datetime with an offset, or how long from
-            now.
-        scopes: A collection, or one text with spaces between.
-        audience: One or several, instead of `PASETO_AUDIENCE`.
-        issuer: Instead of `PASETO_ISSUER`.
-        user_claims: Claims of yours; names of ours are refused.
-        footer: A flat mapping, up to 1 kB, readable by everybody; `kid` is ours.
-        implicit_assertion: What the token is bound to without holding it.
-        purpose: `local` or `public`, where there are keys for both.
-        auth_time: When the user logged in, instead of what the request tells.
-        session_id: The session it belongs to; False: none.
-    """
-
-    expires_in: timedelta | int | Literal[_Never.NEVER] | None
-    not_before: datetime | timedelta | int | None
-    scopes: str | Iterable[str] | None
-    audience: str | Iterable[str] | None
-    issuer: str | None
-    user_claims: Mapping[str, Any] | None
-    footer: Mapping[str, Any] | None
-    implicit_assertion: bytes | str | None
-    purpose: Purpose | None
-    auth_time: datetime | None
-    session_id: str | Literal[False] | None
+    text: str
+    token_type: str
+    stamp: Stamp
 
 
 class Login:
     """One subject at one moment, and what its tokens take over from the request."""
 
-    def __init__(self, subject: Any) -> None:
+    def __init__(self, subject: Any, *, is_text: bool = False) -> None:
         self.state: State = current_state()
         self.record: RequestRecord | None = current_record()
         self.now: datetime = self.state.clock().astimezone(UTC).replace(microsecond=0)
-        self.subject: str = _subject_text(subject, self.state)
+        self.subject: str = subject if is_text else subject_text(subject, self.state)
         identity = None if self.record is None else self.record.identity
         self._csrf_value: str | None = None
         #: The verified token of this request, whoever it speaks for.
@@ -98,59 +84,197 @@ class Login:
     ) -> str:
         """Return the token, and tell whoever listens."""
         refuse_unknown(options, TokenOptions.__optional_keys__, "a token")
-        payload = self._claims(token_type, options, fresh)
+        session = self.join(token_type, options)
+        is_login = fresh is not False
+        login = self.auth_time(token_type, is_login, options)
+        stamp = self.stamp(
+            token_type, options, session, is_login=is_login, auth_time=login
+        )
+        draft = self.draft(token_type, options, fresh, stamp, session)
+        self.keep(session, draft if token_type == REFRESH else None, None, options)
+        return self.hand_out(draft)
+
+    def draft(
+        self,
+        token_type: str,
+        options: StepOptions,
+        fresh: bool | timedelta | int,
+        stamp: Stamp,
+        session: Membership,
+    ) -> Draft:
+        """Return the token of this stamp, sealed."""
+        payload = self._claims(token_type, options, fresh, stamp)
+        if session.session_id is not None:
+            payload["sid"] = session.session_id
         extra = self._extra_claims(options.get("user_claims"))
         payload.update(extra)
         footer = options.get("footer")
-        _check_footer(footer)
+        check_footer(footer)
         given = options.get("implicit_assertion")
-        token = self.state.codec.seal(
+        text = self.state.codec.seal(
             payload,
             footer=footer,
             assertion=self.state.assertion()
             if given is None
             else as_bytes(given, "implicit_assertion"),
-            purpose=_purpose(options.get("purpose")),
+            purpose=as_purpose(options.get("purpose")),
             read_back=bool(extra),
         )
+        return Draft(text=text, token_type=token_type, stamp=stamp)
+
+    def hand_out(self, draft: Draft) -> str:
+        """Return the token of a draft, and tell whoever listens."""
         if self.record is not None:
             self.record.issued = True
         if token_issued.receivers:
-            token_issued.send(self.state.app, token_type=token_type)
-        return token
+            token_issued.send(self.state.app, token_type=draft.token_type)
+        return draft.text
+
+    def keep(
+        self,
+        session: Membership,
+        refresh: Draft | None,
+        access: Draft | None,
+        options: TokenOptions,
+    ) -> None:
+        """Let the store know of the session and of its refresh token.
+
+        Raises:
+            PasetoError, ConfigurationError: The tokens must not be handed out.
+        """
+        client, address = read_device(options, self.state)
+        store = self.state.store
+        if store is None or session.session_id is None:
+            return
+        if session.opens:
+            self._open(session.session_id, refresh, access, (client, address), store)
+        elif refresh is not None:
+            join_row(
+                session.session_id,
+                self.subject,
+                refresh.stamp,
+                self.record,
+                self.state,
+                store,
+                self.now,
+            )
+
+    def _open(
+        self,
+        session_id: str,
+        refresh: Draft | None,
+        access: Draft | None,
+        device: tuple[str, str],
+        store: Store,
+    ) -> None:
+        warn_of_workers(store)
+        draft = refresh or access
+        login = None if draft is None else draft.stamp.auth_time
+        beside = None if access is None else access.stamp
+        row = NewSession(
+            session_id=session_id,
+            subject=self.subject,
+            idle=micros(self.state.config.session_idle),
+            lifetime=micros(self.state.config.session_lifetime),
+            issued=None if refresh is None else issued_of(refresh.stamp, beside),
+            auth_time=None if login is None else micros(login),
+            client=device[0],
+            address=device[1],
+        )
+        open_row(row, self.record, store)
+
+    def stamp(
+        self,
+        token_type: str,
+        options: StepOptions,
+        session: Membership,
+        *,
+        is_login: bool,
+        auth_time: datetime | None,
+    ) -> Stamp:
+        """Return what is peculiar to a new token."""
+        scopes = self._scopes(token_type, is_login, options.get("scopes"))
+        issued_at = self.now
+        if self.state.store is not None and session.session_id is None:
+            # It is compared with the cut-off of its subject.
+            issued_at = self.state.clock().astimezone(UTC)
+        return Stamp(
+            jti=self._new_id(),
+            issued_at=issued_at,
+            expires_at=self._expiry(token_type, options, session),
+            auth_time=auth_time,
+            scopes=None if scopes is None else tuple(sorted(scopes)),
+            audience=self._audience(is_login, options.get("audience")),
+        )
+
+    def _new_id(self) -> str:
+        return token_hex(16) if self.state.store is None else new_id(self.subject)
+
+    def _expiry(
+        self, token_type: str, options: StepOptions, session: Membership
+    ) -> datetime | None:
+        """Return when the token ends: never after its session."""
+        lifetime = self.lifetime(token_type, options)
+        expires = None if lifetime is None else self._after(lifetime, "expires_in")
+        end = session.ends_at if token_type == REFRESH else session.idle_ends_at
+        if end is None or (expires is not None and expires <= end):
+            return expires
+        end = end.replace(microsecond=0)
+        if end <= self.now:
+            raise ExpiredToken("The session has ended.")
+        return end
+
+    def _audience(
+        self, is_login: bool, given: str | Iterable[str] | None
+    ) -> tuple[str, ...]:
+        """Return the audience; a refresh never makes it wider."""
+        names = None if given is None else as_names(given, "audience")
+        earlier = self.earlier
+        if earlier is None or earlier.token_type != REFRESH or is_login:
+            return self.state.config.audience if names is None else names
+        if names is None:
+            return earlier.audience
+        if not set(names) <= set(earlier.audience):
+            raise ValueError(
+                "audience must be among those of the refresh token: give it all that "
+                "its access tokens shall have"
+            )
+        return names
 
     def _claims(
-        self, token_type: str, options: TokenOptions, fresh: bool | timedelta | int
+        self,
+        token_type: str,
+        options: StepOptions,
+        fresh: bool | timedelta | int,
+        stamp: Stamp,
     ) -> dict[str, Any]:
         """Return the claims of ours, by their wire names, those that are set."""
-        config, lifetime = self.state.config, self.lifetime(token_type, options)
-        issuer, audience = options.get("issuer"), options.get("audience")
-        expires = None if lifetime is None else self._after(lifetime, "expires_in")
-        is_login = fresh is not False
-        login = self.auth_time(token_type, is_login, options)
-        scopes = self._scopes(token_type, is_login, options.get("scopes"))
-        audiences = (
-            config.audience if audience is None else as_names(audience, "audience")
+        issuer, expires, login = (
+            options.get("issuer"),
+            stamp.expires_at,
+            stamp.auth_time,
         )
+        audience = stamp.audience
         claims: dict[str, Any] = {
             "sub": self.subject,
             "type": token_type,
-            "jti": token_hex(16),
-            "sid": self.session_id(token_type, options),
-            "iat": format_date(self.now),
+            "jti": stamp.jti,
+            "iat": format_date(stamp.issued_at),
             "exp": expires and format_date(expires),
             "nbf": self._not_before(options.get("not_before"), expires),
             "auth_time": login and format_date(login),
-            "iss": config.issuer if issuer is None else as_text(issuer, "issuer"),
-            "aud": audiences[0] if len(audiences) == 1 else list(audiences) or None,
-            "scope": None if scopes is None else " ".join(sorted(scopes)),
+            "iss": self.state.config.issuer
+            if issuer is None
+            else as_text(issuer, "issuer"),
+            "aud": audience[0] if len(audience) == 1 else list(audience) or None,
+            "scope": None if stamp.scopes is None else " ".join(stamp.scopes),
             "csrf": self._csrf(token_type),
         }
         if token_type == ACCESS:
             claims["fresh"] = self._fresh(fresh, expires)
         return {name: value for name, value in claims.items() if value is not None}
 
-    def lifetime(self, token_type: str, options: TokenOptions) -> timedelta | None:
+    def lifetime(self, token_type: str, options: StepOptions) -> timedelta | None:
         """Return how long the token lasts, None: without end."""
         config, given = self.state.config, options.get("expires_in")
         if given is NEVER:
@@ -168,8 +292,52 @@ class Login:
             raise ValueError("expires_in is longer than PASETO_MAX_TOKEN_LIFETIME")
         return lifetime
 
-    def session_id(self, token_type: str, options: TokenOptions) -> str | None:
-        """Return the session of the token: given, taken over, or new."""
+    def join(
+        self, token_type: str, options: TokenOptions, *, anew: bool = False
+    ) -> Membership:
+        """Return the session of the token: given, taken over, or new.
+
+        Args:
+            anew: Whether it is a login that takes no session over, with a store.
+
+        Raises:
+            RevokedToken, ExpiredToken: The session does not live, or the request's
+                refresh token may not be used to issue.
+        """
+        store, record = self.state.store, self.record
+        if store is None:
+            return Membership(session_id=self._session_id(token_type, options))
+        answer = None if record is None else record.answer
+        if answer is not None and answer.verdict is Verdict.PREVIOUS:
+            raise RevokedToken  # within the grace: for rotate_token_pair alone
+        given = options.get("session_id")
+        if given is False or (given is None and token_type not in (ACCESS, REFRESH)):
+            return Membership()
+        if given is not None:
+            given = as_text(given, "session_id")
+            return membership_of(
+                find_row(given, self.subject, self.state, store, self.now)
+            )
+        earlier = self.earlier
+        if earlier is None or earlier.token_type not in (ACCESS, REFRESH) or anew:
+            return self._new_membership(token_type)
+        row = row_of_claims(earlier, answer, self.state, store, self.now)
+        return Membership() if row is None else membership_of(row)
+
+    def _new_membership(self, token_type: str) -> Membership:
+        """Return the session of a login; one request has one for each subject.
+
+        But each of its refresh tokens has a session of its own.
+        """
+        record = self.record
+        shared = None if record is None else record.sessions.get(self.subject)
+        chained = record is not None and shared in record.chained
+        if shared is None or (chained and token_type == REFRESH):
+            return new_membership(self.state, new_id(self.subject), self.now)
+        return replace(new_membership(self.state, shared, self.now), opens=False)
+
+    def _session_id(self, token_type: str, options: TokenOptions) -> str | None:
+        """Return the session of the token, where there is no store."""
         given = options.get("session_id")
         if given is not None:
             return None if given is False else as_text(given, "session_id")
@@ -295,34 +463,3 @@ class Login:
                 raise ValueError(f"{source}: {', '.join(taken)} cannot be set there")
             extra.update(claims)
         return extra
-
-
-def _subject_text(subject: Any, state: State) -> str:
-    loader = state.callbacks.subject
-    if loader is not None:
-        text = state.call(loader, subject)
-        if not isinstance(text, str):
-            raise TypeError("subject_loader must give a str")
-    elif isinstance(subject, str | int | UUID) and not isinstance(subject, bool):
-        text = str(subject)
-    else:
-        raise TypeError(
-            "subject must be a str, int or UUID; for anything else register a "
-            "@paseto.subject_loader"
-        )
-    return as_text(text, "subject")
-
-
-def _check_footer(given: Any) -> None:
-    if given is None:
-        return
-    if not isinstance(given, Mapping):
-        raise TypeError("footer must be a dict")
-    if "kid" in given:
-        raise ValueError("footer: kid is reserved for the id of the key")
-
-
-def _purpose(given: Purpose | None) -> Purpose | None:
-    if given not in (None, "local", "public"):
-        raise ValueError("purpose must be 'local' or 'public'")
-    return given

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Any, cast
 
 from flask import Flask, current_app
@@ -15,6 +16,8 @@ from .claims import Claims, Policy, now
 from .codec import Codec, RingCodecs
 from .config import PREFIX, Config, read_config
 from .errors import ConfigurationError
+from .snapshot import Snapshot
+from .stores import Store
 
 EXTENSION = "paseto"
 DEFAULT = "default"
@@ -42,6 +45,7 @@ class State:
     Attributes:
         clock: Gives the time, with an offset.
         seen: The `PASETO_*` settings as they were read.
+        snapshot: The worker's copy of what is revoked, None where there is none.
     """
 
     app: Flask = field(repr=False)
@@ -51,6 +55,25 @@ class State:
     callbacks: Callbacks = field(repr=False)
     seen: Mapping[str, Any] = field(repr=False)
     clock: Callable[[], datetime] = now
+    snapshot: Snapshot | None = field(default=None, repr=False)
+
+    @property
+    def store(self) -> Store | None:
+        """Return the store, None where the app has none."""
+        return self.config.store
+
+    def need_store(self, what: str) -> Store:
+        """Return the store, for something that makes no sense without one.
+
+        Raises:
+            ConfigurationError: The app has none; it names the setting.
+        """
+        if self.config.store is None:
+            raise ConfigurationError(
+                f"{what} needs a store: set PASETO_STORE, to 'redis://…' for instance, "
+                "or in a test to 'memory://'"
+            )
+        return self.config.store
 
     @property
     def codec(self) -> Codec:
@@ -124,7 +147,9 @@ def build_state(app: Flask, callbacks: Callbacks) -> State:
     Raises:
         ConfigurationError: All that is wrong with the settings, in one message.
     """
-    config, keys = read_config(app.config, app.name, callbacks.key_loader)
+    config, keys = read_config(
+        app.config, app.name, callbacks.key_loader, partial(_read_clock, app)
+    )
     codecs = RingCodecs(
         keys,
         cache_size=config.verified_cache_size,
@@ -137,11 +162,42 @@ def build_state(app: Flask, callbacks: Callbacks) -> State:
         audiences=config.accepted_audiences,
         allow_non_expiring=config.allow_non_expiring,
     )
-    return State(app, config, codecs, policy, callbacks, deepcopy(_settings(app)))
+    return State(
+        app,
+        config,
+        codecs,
+        policy,
+        callbacks,
+        {name: _kept(name, value) for name, value in _settings(app).items()},
+        snapshot=build_snapshot(config),
+    )
+
+
+def build_snapshot(config: Config) -> Snapshot | None:
+    """Return a new copy of what is revoked, None where the settings ask for none."""
+    if config.store is None or not config.revocation_sync_interval:
+        return None
+    return Snapshot(
+        config.store,
+        interval=config.revocation_sync_interval,
+        longest=max(config.access_token_expires, config.other_token_expires),
+        leeway=config.leeway,
+        budget=config.store_timeout,
+    )
+
+
+def _read_clock(app: Flask) -> datetime:
+    """Return the time by the clock that the app has now: a test may change it."""
+    return states_of(app)[DEFAULT].clock()
 
 
 def _settings(app: Flask) -> dict[str, Any]:
     return {k: v for k, v in app.config.items() if k.startswith(PREFIX)}
+
+
+def _kept(name: str, value: Any) -> Any:
+    """Return a setting as it is now; a store is what it is and cannot be copied."""
+    return value if name == PREFIX + "STORE" else deepcopy(value)
 
 
 def states_of(app: Flask) -> States:

@@ -13,9 +13,10 @@ from flask import Flask
 
 from .config import SETTINGS
 from .errors import ConfigurationError
-from .state import DEFAULT, State, build_state, states_of
+from .state import DEFAULT, State, build_snapshot, build_state, states_of
 
 _BARE_NAMES = frozenset(setting.name for setting in SETTINGS)
+_OF_THE_STORE = ("PASETO_STORE", "PASETO_STORE_TIMEOUT")
 
 
 class _Unset(Enum):
@@ -64,7 +65,7 @@ def override_settings(app: Flask, **settings: Any) -> Iterator[None]:
     """Let an app have other settings, by their full names; afterwards the old are back.
 
     :data:`UNSET` as a value takes a setting out. The settings are read as `init_app`
-    reads them; keys and caches are new.
+    reads them; keys and caches are new, and the store where its settings are others.
 
     Raises:
         ConfigurationError: The app has no manager, or the settings are wrong.
@@ -81,11 +82,19 @@ def override_settings(app: Flask, **settings: Any) -> Iterator[None]:
             else:
                 app.config[name] = value
         state = build_state(app, before.callbacks)
+        if all(app.config.get(name) == config.get(name) for name in _OF_THE_STORE):
+            state = _with_store(state, before)
         with _swapped(app, replace(state, clock=before.clock)):
             yield
     finally:
         app.config.clear()
         app.config.update(config)
+
+
+def _with_store(state: State, before: State) -> State:
+    """Return the state with the store that is open: `memory://` keeps its sessions."""
+    config = replace(state.config, store=before.store)
+    return replace(state, config=config, snapshot=build_snapshot(config))
 
 
 def _state_of(app: Flask) -> State:

@@ -7,8 +7,9 @@ from datetime import timedelta
 from typing import Any, Final, Unpack
 
 from .claims import ACCESS, REFRESH
-from .login import Login, TokenOptions
-from .options import as_type
+from .login import Draft, Login
+from .options import as_type, refuse_unknown
+from .token_options import TokenOptions
 
 BEARER: Final = "Bearer"
 
@@ -97,6 +98,10 @@ def create_token_pair(
 ) -> TokenPair:
     """Return an access token and a refresh token of one session and one login.
 
+    With `PASETO_STORE` this opens the session. In a guarded view for the same
+    subject it does so with `fresh` only: to go on with a session there is
+    :func:`rotate_token_pair`.
+
     Args:
         fresh: As in :func:`create_access_token`.
         refresh_expires_in: The lifetime of the refresh token; `expires_in` is that
@@ -106,19 +111,32 @@ def create_token_pair(
         TypeError, ValueError: An argument is unknown or wrong; the message names it.
         ConfigurationError: No key issues tokens.
     """
-    login = Login(subject)
-    shared: TokenOptions = {
-        **options,
-        "session_id": login.session_id(REFRESH, options) or False,
-        "auth_time": login.auth_time(REFRESH, bool(fresh), options),
-    }
-    for_refresh: TokenOptions = {**shared, "expires_in": refresh_expires_in}
+    refuse_unknown(options, TokenOptions.__optional_keys__, "a token")
+    login, is_login = Login(subject), bool(fresh)
+    session = login.join(REFRESH, options, anew=is_login)
+    auth_time = login.auth_time(REFRESH, is_login, options)
+    for_refresh: TokenOptions = {**options, "expires_in": refresh_expires_in}
+
+    def draft(kind: str, given: TokenOptions, fresh: bool | timedelta | int) -> Draft:
+        stamp = login.stamp(
+            kind, given, session, is_login=is_login, auth_time=auth_time
+        )
+        return login.draft(kind, given, fresh, stamp, session)
+
+    access = draft(ACCESS, options, fresh)
+    refresh = draft(REFRESH, for_refresh, is_login)
+    login.keep(session, refresh, access, options)
+    return hand_out_pair(login, access, refresh)
+
+
+def hand_out_pair(login: Login, access: Draft, refresh: Draft) -> TokenPair:
+    """Return the pair of two drafts that the store knows of, if there is one."""
     return TokenPair(
-        access_token=login.issue(ACCESS, shared, fresh),
-        refresh_token=login.issue(REFRESH, for_refresh, bool(fresh)),
+        access_token=login.hand_out(access),
+        refresh_token=login.hand_out(refresh),
         token_type=BEARER,
-        expires_in=_seconds(login.lifetime(ACCESS, shared)),
-        refresh_expires_in=_seconds(login.lifetime(REFRESH, for_refresh)),
+        expires_in=_seconds(access.stamp.lifetime()),
+        refresh_expires_in=_seconds(refresh.stamp.lifetime()),
     )
 
 

@@ -21,7 +21,10 @@ from flask_paseto import (
     paseto_required,
     refresh_token_required,
 )
+from flask_paseto.stores import Store
 from flask_paseto.testing import Clock, use_clock
+
+from .stores import STORES, Tried
 
 # Keys made for these tests alone.
 SECRET_KEY = "k4.local.Bvj2v6HXYxkLFhXcRFNQPsDHIcJxRSRWQ1pJ7D1g0vU"
@@ -131,6 +134,19 @@ def issue(app: Flask) -> Callable[..., str]:
             return create_access_token(subject, **options)
 
     return issue
+
+
+@pytest.fixture(params=list(STORES))
+def tried(request: pytest.FixtureRequest) -> Iterator[Tried]:
+    """Return a store of each kind that must pass the contract, and its clock."""
+    with STORES[request.param]() as tried:
+        yield tried
+
+
+@pytest.fixture
+def store(tried: Tried) -> Store:
+    """Return a store of each kind that must pass the contract."""
+    return tried.store
 
 
 @pytest.fixture(scope="session")

@@ -34,8 +34,8 @@ from flask_paseto import (
     verify_paseto_in_request,
 )
 from flask_paseto.keys import generate_key
-from flask_paseto.login import RESERVED_CLAIMS
 from flask_paseto.testing import Clock, use_clock
+from flask_paseto.token_options import RESERVED_CLAIMS
 
 from .conftest import MakeApp
 from .refusals import bearer

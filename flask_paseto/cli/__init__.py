@@ -15,6 +15,10 @@ _COMMANDS = {
     "keys": "keys",
     "inspect": "tokens",
     "issue": "tokens",
+    "sessions": "sessions",
+    "revoke": "sessions",
+    "purge": "sessions",
+    "store": "sessions",
 }
 
 
@@ -35,4 +39,4 @@ class LateGroup(click.Group):
 
 @click.group("paseto", cls=LateGroup)
 def paseto() -> None:
-    """Token authentication with flask_paseto: keys and tokens."""
+    """Token authentication with flask_paseto: keys, tokens and sessions."""

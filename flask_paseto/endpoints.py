@@ -1,0 +1,102 @@
+"""Views to mount if wanted: log out, log out everywhere, sessions, RFC 7009."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Any, Final
+
+from flask import Blueprint
+
+from .claims import ACCESS, REFRESH, Need, Place
+from .decorators import paseto_required, public
+from .errors import InvalidRequest, InvalidToken
+from .identity import served_request, verified_claims
+from .locations import find_token
+from .sessions import (
+    list_sessions,
+    revoke_session,
+    revoke_subject,
+    revoke_token,
+)
+from .state import current_state
+
+LOGOUT: Final = "logout"
+
+Answer = tuple[str, int]
+_DONE: Final = ("", 204)
+_IN_THE_FORM: Final = Need(locations=(Place.FORM,), form_key="token")
+
+
+def session_blueprint(name: str = "paseto_sessions") -> Blueprint:
+    """Return a blueprint with the views of sessions; they need `PASETO_STORE`.
+
+    Register it under a prefix of yours:
+
+    - `POST /logout` ends the session of the token, an access or a refresh token;
+    - `POST /logout-all` ends all sessions of its subject;
+    - `GET /sessions` lists them, `DELETE /sessions` ends all but this one, and
+      `DELETE /sessions/<id>` ends one;
+    - `POST /revoke` revokes the token in the form field `token` (RFC 7009). It needs
+      no other authentication than the token, and is open under `protect` too.
+    """
+    blueprint = Blueprint(name, __name__)
+    for path, method, view in (
+        ("/logout", "POST", _log_out),
+        ("/logout-all", "POST", _log_out_everywhere),
+        ("/sessions", "GET", _show_sessions),
+        ("/sessions", "DELETE", _end_others),
+        ("/sessions/<session_id>", "DELETE", _end_session),
+        ("/revoke", "POST", _revoke),
+    ):
+        endpoint = view.__name__.removeprefix("_")
+        blueprint.add_url_rule(path, endpoint, view, methods=[method])
+    return blueprint
+
+
+# A token that is revoked already is logged out: nothing is asked, nothing refused.
+@paseto_required(type=(ACCESS, REFRESH), check_revoked=False)
+def _log_out() -> Answer:
+    claims = verified_claims()
+    if claims.session_id is None:
+        revoke_token(claims, reason=LOGOUT)
+    else:
+        revoke_session(claims.session_id, reason=LOGOUT)
+    return _DONE
+
+
+@paseto_required
+def _log_out_everywhere() -> Answer:
+    revoke_subject(verified_claims().subject, reason=LOGOUT)
+    return _DONE
+
+
+@paseto_required
+def _show_sessions() -> dict[str, Any]:
+    found = list_sessions(verified_claims().subject)
+    return {"sessions": [each.to_dict() for each in found]}
+
+
+@paseto_required
+def _end_others() -> Answer:
+    claims = verified_claims()
+    revoke_subject(claims.subject, reason=LOGOUT, except_session=claims.session_id)
+    return _DONE
+
+
+@paseto_required
+def _end_session(session_id: str) -> Any:
+    mine = list_sessions(verified_claims().subject)
+    if session_id not in {each.session_id for each in mine}:
+        return {"error": "not_found", "message": "There is no such session."}, 404
+    revoke_session(session_id, reason=LOGOUT)
+    return _DONE
+
+
+@public
+def _revoke() -> Answer:
+    found = find_token(served_request(), _IN_THE_FORM, current_state().config)
+    if found is None:
+        raise InvalidRequest
+    with suppress(InvalidToken):  # RFC 7009 section 2.2: the client is done with it
+        revoke_token(found.token, reason=LOGOUT)
+    return "", 200

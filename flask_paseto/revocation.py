@@ -1,0 +1,115 @@
+"""Whether a token was revoked: the store, in one round trip, and the app's callback."""
+
+from __future__ import annotations
+
+import logging
+
+from .claims import ACCESS, REFRESH, Claims, CurrentClaims
+from .errors import (
+    ExpiredToken,
+    PasetoError,
+    RefreshTokenReused,
+    RevokedToken,
+    StoreUnavailable,
+)
+from .signals import refresh_reused, session_revoked, store_bypassed
+from .state import State
+from .stores import REUSED, Answer, Store, TokenRef, Verdict, micros
+
+_log = logging.getLogger("flask_paseto")
+
+PASSES = frozenset({Verdict.LIVE, Verdict.CURRENT, Verdict.PREVIOUS})
+
+
+def check_revoked(claims: CurrentClaims, state: State) -> Answer | None:
+    """Refuse a token that is revoked; give what the store said of a refresh token.
+
+    Raises:
+        RevokedToken: It is, or its session or its subject.
+        RefreshTokenReused: It was used before; its session is ended by this.
+        ExpiredToken: Its session has ended.
+        StoreUnavailable: It cannot be told.
+    """
+    answer = None
+    if state.store is not None:
+        if claims.token_type == REFRESH:
+            answer = check_refresh(claims, state, state.store)
+        elif _is_checked(claims, state):
+            _check_token(claims, state, state.store)
+    _ask_loader(claims, state)
+    return answer
+
+
+def check_refresh(claims: Claims, state: State, store: Store) -> Answer:
+    """Say what a refresh token is to its session, or refuse it.
+
+    Raises:
+        PasetoError: As `check_revoked`.
+    """
+    grace = micros(state.config.rotation_grace)
+    answer = store.check_refresh(refer(claims), grace=grace)
+    if answer.verdict not in PASSES:
+        raise refusal_of(answer.verdict, claims, state)
+    return answer
+
+
+def refusal_of(verdict: Verdict, claims: Claims, state: State) -> PasetoError:
+    """Return the refusal of a token of which the store said that, and tell of it."""
+    if verdict is Verdict.REUSED:
+        _log.warning("a refresh token came again after it was used: session revoked")
+        note_session(claims.session_id, state)
+        refresh_reused.send(state.app)
+        session_revoked.send(state.app, reason=REUSED, count=1)
+        return RefreshTokenReused()
+    if verdict is Verdict.EXPIRED:
+        return ExpiredToken("The session has ended.")
+    return RevokedToken()
+
+
+def note_session(session_id: str | None, state: State) -> None:
+    """Let this worker know at once that it ended a session."""
+    if state.snapshot is not None and session_id is not None:
+        state.snapshot.note_session(session_id, state.clock())
+
+
+def refer(claims: Claims) -> TokenRef:
+    """Return what a store is told of a token."""
+    return TokenRef(
+        jti=claims.jti,
+        subject=claims.subject,
+        issued_at=micros(claims.issued_at),
+        session_id=claims.session_id,
+    )
+
+
+def _is_checked(claims: Claims, state: State) -> bool:
+    types = state.config.revocation_checks
+    return types is None or claims.token_type in types
+
+
+def _check_token(claims: Claims, state: State, store: Store) -> None:
+    verdict: Verdict | None = None
+    try:
+        if state.snapshot is not None:
+            verdict = state.snapshot.check(claims, state.clock)
+        if verdict is None:
+            verdict = store.check_token(refer(claims))
+    except StoreUnavailable:
+        if state.config.store_outage != "allow" or claims.token_type != ACCESS:
+            raise
+        _log.warning("the store does not answer: an access token passed unchecked")
+        store_bypassed.send(state.app)
+        return
+    if verdict is not Verdict.LIVE:
+        raise refusal_of(verdict, claims, state)
+
+
+def _ask_loader(claims: Claims, state: State) -> None:
+    loader = state.callbacks.token_in_denylist
+    if loader is None or not _is_checked(claims, state):
+        return
+    revoked = state.call(loader, claims)
+    if not isinstance(revoked, bool):
+        _log.error("token_in_denylist_loader must give True or False: token refused")
+    if revoked is not False:
+        raise RevokedToken

@@ -1,0 +1,206 @@
+"""A worker's copy of what is revoked, so that a guarded request asks nobody."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from math import inf
+from threading import Lock
+from weakref import WeakSet
+
+from .claims import Claims
+from .errors import StoreUnavailable
+from .keys.source import Ticks, monotonic
+from .stores import Changes, Store, Verdict, micros
+
+# Entries that have ended are looked for when so many more have come.
+_SWEEP_AFTER = 1024
+
+
+class Entries:
+    """What is revoked, each with its end in microseconds, None for never."""
+
+    __slots__ = ("cut_offs", "sessions", "swept", "tokens")
+
+    def __init__(self) -> None:
+        self.tokens: dict[str, int | None] = {}
+        self.sessions: dict[str, int] = {}
+        self.cut_offs: dict[str, tuple[int, int | None]] = {}
+        self.swept = 0
+
+    def __len__(self) -> int:
+        return len(self.tokens) + len(self.sessions) + len(self.cut_offs)
+
+    def take(self, part: Changes, horizon: int) -> None:
+        """Take in a part of what the store told."""
+        for token in part.tokens:
+            self.tokens[token.id] = token.until
+        for session in part.sessions:
+            # Its row stays longer, but after the horizon its tokens have ended.
+            self.sessions[session.id] = session.at + horizon
+        for entry in part.cut_offs:
+            self.cut_offs[entry.subject] = (entry.cut_off, entry.until)
+
+    def sweep(self, now: int) -> None:
+        """Forget what has ended, when there is about twice what there was.
+
+        The tables are replaced: a request may be looking into the old ones.
+        """
+        if len(self) <= 2 * self.swept + _SWEEP_AFTER:
+            return
+        self.tokens = {k: v for k, v in self.tokens.items() if v is None or v > now}
+        self.sessions = {k: v for k, v in self.sessions.items() if v > now}
+        self.cut_offs = {
+            k: v for k, v in self.cut_offs.items() if v[1] is None or v[1] > now
+        }
+        self.swept = len(self)
+
+
+class Snapshot:
+    """What is revoked, as of a moment that is no longer ago than the interval.
+
+    No thread keeps it up to date: whoever finds it older than half the interval
+    brings it in, one at a time, while the others read on. Older than the interval,
+    or while it is not complete, it does not answer, and the store is asked.
+
+    Args:
+        interval: The oldest that it may be.
+        longest: The longest lifetime of a token of a session that it answers for.
+        leeway: What clocks may differ.
+        budget: How long one request may bring in parts, before it goes on.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        interval: timedelta,
+        longest: timedelta,
+        leeway: timedelta,
+        budget: timedelta,
+        ticks: Ticks = monotonic,
+    ) -> None:
+        self._store = store
+        self._interval = interval.total_seconds()
+        self._longest = longest
+        self._horizon = micros(longest + 2 * leeway)
+        self._budget = budget.total_seconds()
+        self._ticks = ticks
+        self._forget()
+        _SNAPSHOTS.add(self)
+
+    def _forget(self) -> None:
+        """Be as new; also in a forked child, whatever a thread was doing here."""
+        self._pulling, self._writing = Lock(), Lock()
+        self._entries = Entries()
+        self._staged: Entries | None = None  # a reload that is not complete
+        self._cursor: str | None = None
+        self._good = self._retry_at = -inf
+        self._round = (-inf, 0)  # when one began that is not complete, -inf: none
+        self._wanted = self._seen = 0
+
+    def check(self, claims: Claims, clock: Callable[[], datetime]) -> Verdict | None:
+        """Say LIVE or REVOKED, or None where the store must be asked.
+
+        Raises:
+            StoreUnavailable: It is too old, and the store does not answer.
+        """
+        if not self._is_current(clock):
+            return None
+        entries = self._entries
+        if claims.jti in entries.tokens:
+            return Verdict.REVOKED
+        session_id = claims.session_id
+        if session_id is None:
+            found = entries.cut_offs.get(claims.subject)
+            revoked = found is not None and micros(claims.issued_at) <= found[0]
+            return Verdict.REVOKED if revoked else Verdict.LIVE
+        if session_id in entries.sessions:
+            return Verdict.REVOKED
+        ends = claims.expires_at
+        if ends is None or ends - claims.issued_at > self._longest:
+            return None  # its session may have been revoked before the horizon
+        return Verdict.LIVE
+
+    def _is_current(self, clock: Callable[[], datetime]) -> bool:
+        ticks = self._ticks()
+        if ticks - self._good < self._interval / 2 and self._seen == self._wanted:
+            return True
+        failed = ticks >= self._retry_at and not self.sync(clock)
+        # As of when this request came: how long it waited makes nothing younger.
+        if ticks - self._good < self._interval and self._seen == self._wanted:
+            return True
+        if failed:
+            raise StoreUnavailable
+        return False
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def sync(self, clock: Callable[[], datetime]) -> bool:
+        """Bring in what is new, unless another thread does; False: the store is out."""
+        pulling = self._pulling
+        if not pulling.acquire(blocking=False):
+            return True
+        try:
+            self._pull(clock)
+        except StoreUnavailable:
+            self._retry_at = self._ticks() + self._interval / 8
+            return False
+        finally:
+            pulling.release()
+        return True
+
+    def _pull(self, clock: Callable[[], datetime]) -> None:
+        began = self._ticks()
+        if self._round[0] == -inf:
+            self._round = (began, self._wanted)
+        while True:
+            part = self._store.changes(self._cursor, horizon=self._horizon)
+            with self._writing:
+                self._take(part, micros(clock()))
+            if not part.more or self._ticks() - began > self._budget:
+                return
+
+    def _take(self, part: Changes, now: int) -> None:
+        if part.reload:
+            self._staged = Entries()
+        entries = self._entries if self._staged is None else self._staged
+        entries.take(part, self._horizon)
+        entries.sweep(now)
+        self._cursor = part.cursor
+        if not part.more:
+            self._entries, self._staged = entries, None
+            (self._good, self._seen), self._round = self._round, (-inf, 0)
+
+    def note_token(self, jti: str, until: int | None) -> None:
+        """Take in at once that this worker revoked or used up a token."""
+        with self._writing:
+            for entries in (self._entries, self._staged):
+                if entries is not None:
+                    entries.tokens[jti] = until
+
+    def note_session(self, session_id: str, now: datetime) -> None:
+        """Take in at once that this worker ended a session."""
+        with self._writing:
+            for entries in (self._entries, self._staged):
+                if entries is not None:
+                    entries.sessions[session_id] = micros(now) + self._horizon
+
+    def expire(self) -> None:
+        """Answer no more before a sync that begins now or later is complete."""
+        with self._writing:
+            self._wanted += 1
+
+
+_SNAPSHOTS: WeakSet[Snapshot] = WeakSet()
+
+
+def _forget_all() -> None:
+    for snapshot in _SNAPSHOTS:
+        snapshot._forget()
+
+
+_at_fork: Callable[..., None] = getattr(os, "register_at_fork", lambda **_: None)
+_at_fork(after_in_child=_forget_all)
