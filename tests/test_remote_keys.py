@@ -307,6 +307,16 @@ def endless_headers(handler: BaseHTTPRequestHandler) -> None:
     handler.wfile.write(b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 10_000)
 
 
+def negative_chunk(handler: BaseHTTPRequestHandler) -> None:
+    """Say that the next chunk has -1 bytes, which to a file means: all there is."""
+    handler.wfile.write(
+        b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+        b"Transfer-Encoding: chunked\r\n\r\n-1\r\n"
+    )
+    for _ in range(1000):
+        handler.wfile.write(b" " * 65_536)
+
+
 @pytest.mark.parametrize(
     ("respond", "says"),
     [
@@ -316,6 +326,7 @@ def endless_headers(handler: BaseHTTPRequestHandler) -> None:
         (never_end, "does not answer in time"),
         (break_off, "breaks off"),
         (endless_headers, "cannot be reached"),
+        (negative_chunk, f"more than {MAX_SIZE} bytes"),
         (answer(b" " * 10_000_000), f"more than {MAX_SIZE} bytes"),
         (answer(b"<html>", Content_Type="text/html"), "not application/json"),
         (answer(b"<html>"), "not JSON"),
@@ -327,7 +338,7 @@ def endless_headers(handler: BaseHTTPRequestHandler) -> None:
         (answer(body_of(), 206), "status 206"),
         (lambda handler: handler.wfile.write(b"SSH-2.0\r\n"), "cannot be reached"),
     ],
-    ids=range(16),
+    ids=range(17),
 )
 def test_an_address_that_goes_bad_keeps_the_last_good_keys(
     server: Server,
@@ -555,6 +566,38 @@ def test_the_path_of_an_address_may_be_empty(server: Server, ticks: Ticks) -> No
     key = new_key()
     server.respond = answer(body_of(key))
     remote = remote_of(f"http://127.0.0.1:{server.port}", ticks)
+    assert remote.find(key.key_id) is not None
+
+
+@pytest.mark.parametrize("etag", ['"a"\r\n "b"', '"' + "a" * 60_000 + '"'])
+def test_a_tag_that_could_not_be_sent_back_is_not_kept(
+    server: Server, remote: RemoteKeys, ticks: Ticks, etag: str
+) -> None:
+    """Asking with it would fail from then on, until the worker starts anew."""
+    key = new_key()
+    server.respond = answer(body_of(key), ETag=etag)
+    assert remote.find(key.key_id) is not None
+    ticks.advance(RETRY_INTERVAL)
+
+    assert remote.find(key.key_id) is not None
+
+    assert [headers.get("If-None-Match") for headers in server.headers] == [None, None]
+
+
+def test_an_answer_in_chunks_is_read(server: Server, remote: RemoteKeys) -> None:
+    key = new_key()
+    body = body_of(key)
+
+    def respond(handler: BaseHTTPRequestHandler) -> None:
+        handler.wfile.write(
+            b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+            b"Transfer-Encoding: chunked\r\n\r\n"
+        )
+        for part in (body[:50], body[50:]):
+            handler.wfile.write(b"%x\r\n%b\r\n" % (len(part), part))
+        handler.wfile.write(b"0\r\n\r\n")
+
+    server.respond = respond
     assert remote.find(key.key_id) is not None
 
 
