@@ -125,8 +125,13 @@ class Refreshed(Generic[T]):
                 return
             name = f"flask_paseto: {self._name}"
             thread = Thread(target=self._run, args=(now,), name=name, daemon=True)
-            thread.start()
-            self._threads = [*alive, thread]
+            try:
+                thread.start()
+                alive.append(thread)
+            except RuntimeError:  # the system gives none, or the process is at its end
+                self.fault = "cannot be asked: no thread can be started"
+                _log.error("%s %s; the last good keys stay", self._name, self.fault)
+            self._threads = alive
             self._failing = self._succeeded < self._started
             self._process = os.getpid()
             self._next = now + max(RETRY_INTERVAL, self._timeout)

@@ -67,25 +67,24 @@ class FixedKeys:
 class JoinedKeys:
     """Keys of one's own, and behind them those of others."""
 
-    __slots__ = ("_foreign", "_joined", "_own", "_parts")
+    __slots__ = ("_foreign", "_last", "_own")
 
     def __init__(self, own: KeySource, foreign: Sequence[ForeignKeys]) -> None:
         self._own = own
         self._foreign = foreign
-        self._parts: tuple[object, ...] = ()
-        self._joined = KeyRing.of()
+        self._last: tuple[tuple[object, ...], KeyRing] = (), KeyRing.of()
 
     def current(self) -> KeyRing:
         """Return the joined ring, new when one of its parts is."""
         own = self._own.current()
         sets = [each.current() for each in self._foreign]
-        parts, joined = self._parts, self._joined
+        parts, joined = self._last
         if len(parts) != len(sets) + 1 or any(
             new is not old for new, old in zip((own, *sets), parts, strict=True)
         ):
             joined = own.extended(key for keys in sets for key in keys)
-            # In this order: whoever sees the new parts sees the new ring.
-            self._joined, self._parts = joined, (own, *sets)
+            # At once: the parts of one thread never stand beside the ring of another.
+            self._last = (own, *sets), joined
         return joined
 
     def find(self, key_id: str) -> RingKey | None:
