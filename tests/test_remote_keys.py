@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import ip_address
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import pytest
@@ -362,6 +363,7 @@ def test_an_address_that_goes_bad_keeps_the_last_good_keys(
         threading.Event().wait(0.01)
     (record,) = caplog.records
     assert says in record.getMessage()
+    assert "v=1" not in caplog.text
     assert [each.key_id for each in remote.current()] == [key.key_id]
     ticks.advance(DAY)
     assert remote.current() == ()
@@ -641,3 +643,17 @@ def test_each_of_several_addresses_is_asked_before_a_key_counts_as_unknown(
         joined.find("k4.pid." + "A" * 44)
     alone = JoinedKeys(FixedKeys(KeyRing.of()), [remote])
     assert alone.find("k4.pid." + "A" * 44) is None
+
+
+def test_addresses_that_hang_are_waited_for_together(
+    server: Server, ticks: Ticks
+) -> None:
+    server.respond = hang
+    remotes = [remote_of(server.url, ticks, timeout=0.5) for _ in range(4)]
+    joined = JoinedKeys(FixedKeys(KeyRing.of()), remotes)
+    before = monotonic()
+
+    with pytest.raises(KeysUnavailable):
+        joined.find("k4.pid." + "A" * 44)
+
+    assert monotonic() - before < 1.5

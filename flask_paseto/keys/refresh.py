@@ -98,14 +98,17 @@ class Refreshed(Generic[T]):
             return None
         return kept.value
 
+    def begin(self) -> None:
+        """Fetch out of turn without a wait, unless there was an attempt just now."""
+        self._attempt(self._ticks(), out_of_turn=True)
+
     def renew(self) -> None:
         """Fetch out of turn and wait for it, unless there was an attempt just now.
 
         Whoever comes while one is under way waits for the same.
         """
-        now = self._ticks()
-        self._attempt(now, out_of_turn=True)
-        self._wait(now)
+        self.begin()
+        self._wait(self._ticks())
 
     def _is_due(self, now: float, out_of_turn: bool) -> bool:
         due = self._started + RETRY_INTERVAL if out_of_turn else self._next

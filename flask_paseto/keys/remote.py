@@ -71,7 +71,7 @@ class RemoteKeys:
         self._timeout = timeout.total_seconds()
         self._kept: Refreshed[Keyset] = Refreshed(
             self._fetch,
-            name=f"the key set {url}",
+            name=f"the key set {url.partition('?')[0]}",  # a query may be secret
             timeout=timeout,
             max_stale=max_stale,
             ticks=ticks,
@@ -81,6 +81,11 @@ class RemoteKeys:
         """Return the keys; none while the address does not answer for too long."""
         found = self._kept.current()
         return () if found is None else found.keys
+
+    def seek(self, key_id: str) -> None:
+        """Begin to look whether there are new keys, for an id that can be one's."""
+        if _KEY_ID.fullmatch(key_id):
+            self._kept.begin()
 
     def find(self, key_id: str) -> RingKey | None:
         """Return the key of an id after a look whether there are new ones.

@@ -43,6 +43,10 @@ class ForeignKeys(Protocol):
         """Return the keys as they are now; the same object until something changed."""
 
     @abstractmethod
+    def seek(self, key_id: str) -> None:
+        """Begin to look for a key, without a wait."""
+
+    @abstractmethod
     def find(self, key_id: str) -> RingKey | None:
         """Return a key that was not there a moment ago, None where there is none."""
 
@@ -93,6 +97,8 @@ class JoinedKeys:
         Raises:
             KeysUnavailable: None has it, and one of them could not be asked.
         """
+        for each in self._foreign:
+            each.seek(key_id)  # all at once: those that hang are waited for together
         unavailable = None
         for each in self._foreign:
             try:
