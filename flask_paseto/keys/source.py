@@ -43,6 +43,10 @@ class ForeignKeys(Protocol):
         """Return the keys as they are now; the same object until something changed."""
 
     @abstractmethod
+    def seek(self, key_id: str) -> None:
+        """Begin to look for a key, without a wait."""
+
+    @abstractmethod
     def find(self, key_id: str) -> RingKey | None:
         """Return a key that was not there a moment ago, None where there is none."""
 
@@ -67,25 +71,24 @@ class FixedKeys:
 class JoinedKeys:
     """Keys of one's own, and behind them those of others."""
 
-    __slots__ = ("_foreign", "_joined", "_own", "_parts")
+    __slots__ = ("_foreign", "_last", "_own")
 
     def __init__(self, own: KeySource, foreign: Sequence[ForeignKeys]) -> None:
         self._own = own
         self._foreign = foreign
-        self._parts: tuple[object, ...] = ()
-        self._joined = KeyRing.of()
+        self._last: tuple[tuple[object, ...], KeyRing] = (), KeyRing.of()
 
     def current(self) -> KeyRing:
         """Return the joined ring, new when one of its parts is."""
         own = self._own.current()
         sets = [each.current() for each in self._foreign]
-        parts, joined = self._parts, self._joined
+        parts, joined = self._last
         if len(parts) != len(sets) + 1 or any(
             new is not old for new, old in zip((own, *sets), parts, strict=True)
         ):
             joined = own.extended(key for keys in sets for key in keys)
-            # In this order: whoever sees the new parts sees the new ring.
-            self._joined, self._parts = joined, (own, *sets)
+            # At once: the parts of one thread never stand beside the ring of another.
+            self._last = (own, *sets), joined
         return joined
 
     def find(self, key_id: str) -> RingKey | None:
@@ -94,6 +97,8 @@ class JoinedKeys:
         Raises:
             KeysUnavailable: None has it, and one of them could not be asked.
         """
+        for each in self._foreign:
+            each.seek(key_id)  # all at once: those that hang are waited for together
         unavailable = None
         for each in self._foreign:
             try:

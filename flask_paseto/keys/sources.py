@@ -141,12 +141,12 @@ class _LoadedReader:
 
     def __init__(self, options: SourceOptions) -> None:
         self._options = options
-        self._last: Any = None
+        self._last: tuple[Any, KeyRing] | None = None
         self._version = 0
         self._known: dict[str, RingKey] = {}
 
     def __call__(self, found: Any, former: KeyRing | None) -> KeyRing:
-        if former is not None and found == self._last:
+        if former is not None and self._gave(former, found):
             return former
         if isinstance(found, str | bytes):
             ring = self._read_text(found)
@@ -157,8 +157,22 @@ class _LoadedReader:
                 "a dict of key settings or the text of a ring file is needed"
             )
         refuse_issuer(ring, self._options.issuer)
-        self._last = deepcopy(found)  # the loader may go on to change it
+        self._last = deepcopy(found), ring  # the loader may go on to change it
         return ring
+
+    def _gave(self, former: KeyRing, found: Any) -> bool:
+        """Tell whether the ring that is in use was made of the same.
+
+        What was read last need not be in use: an answer that came late is thrown away.
+        A file that is named may have changed under its name.
+        """
+        if self._last is None or self._last[1] is not former:
+            return False
+        if isinstance(found, Mapping) and any(
+            str(name).endswith("_FILE") for name in found
+        ):
+            return False
+        return bool(found == self._last[0])
 
     def _read_text(self, text: str | bytes) -> KeyRing:
         document = parse_document(text)
