@@ -140,6 +140,12 @@ def test_keys_from_two_hands_are_a_fault(settings: dict[str, Any]) -> None:
     assert next(iter(settings)).removesuffix("_FILE") in str(refused.value)
 
 
+def test_the_purpose_is_that_of_the_ring_that_is_loaded() -> None:
+    text = write_document(document_of(entry_of()))
+    assert "PASETO_PURPOSE is 'public'" in fault_from(text, purpose="public")
+    assert ring_from(text, purpose="local").purpose == "local"
+
+
 def test_a_loader_is_not_asked_for_single_keys() -> None:
     source = read_source({}, [], SourceOptions(), lambda: {"PASETO_SECRET_KEY": SECRET})
     assert source.find("k4.pid." + "A" * 44) is None

@@ -227,7 +227,7 @@ def test_what_is_no_good_public_key_is_left_out(
     body = json.dumps({"keys": [bad, {"kid": good.key_id, "key": good.public}]})
 
     assert [key.key_id for key in read_keyset(body.encode(), ISSUER)] == [good.key_id]
-    assert "key 0 is not taken" in caplog.text
+    assert f"the key set of {ISSUER}: 1 keys are not taken" in caplog.text
     assert "k4." not in caplog.text
 
 
@@ -641,6 +641,7 @@ def test_each_of_several_addresses_is_asked_before_a_key_counts_as_unknown(
     assert joined.find(key.key_id) is not None
     with pytest.raises(KeysUnavailable):
         joined.find("k4.pid." + "A" * 44)
+    assert joined.find("no id of a public key") is None
     alone = JoinedKeys(FixedKeys(KeyRing.of()), [remote])
     assert alone.find("k4.pid." + "A" * 44) is None
 
@@ -657,3 +658,22 @@ def test_addresses_that_hang_are_waited_for_together(
         joined.find("k4.pid." + "A" * 44)
 
     assert monotonic() - before < 1.5
+
+
+@pytest.mark.requirement("CLM-2")
+def test_a_key_that_two_issuers_call_theirs_is_taken_for_the_first_and_logged(
+    server: Server, remote: RemoteKeys, ticks: Ticks, caplog: pytest.LogCaptureFixture
+) -> None:
+    key = new_key()
+    server.respond = answer(json.dumps(build_keyset([key], None)).encode())
+    bounds = {
+        "max_age": timedelta(minutes=5),
+        "timeout": timedelta(seconds=5),
+        "max_stale": timedelta(days=1),
+    }
+    other = RemoteKeys(server.url, "https://b.example", ticks=ticks, **bounds)
+    joined = JoinedKeys(FixedKeys(KeyRing.of()), [remote, other])
+    assert joined.find(key.key_id) is not None
+
+    assert joined.current().by_id[key.key_id].issuer == ISSUER
+    assert f"{ISSUER} and https://b.example both hold {key.key_id}" in caplog.text

@@ -262,14 +262,16 @@ def read_keyset(body: bytes, issuer: str) -> tuple[RingKey, ...]:
         raise FetchFailed(f"answers with no key set of at most {MAX_KEYS} keys")
     if found.get("issuer") not in (None, issuer):
         raise FetchFailed("answers with the key set of another issuer")
-    read = {}
-    for number, each in enumerate(keys):
+    read, left_out = {}, 0
+    for each in keys:
         try:
             key = _read_key(each)
         except (TypeError, ValueError, KeyError, OverflowError):
-            _log.warning("a key set: key %d is not taken", number)
+            left_out += 1
             continue
         read[key.key_id] = replace(key, issuer=issuer)
+    if left_out:
+        _log.warning("the key set of %s: %d keys are not taken", issuer, left_out)
     return tuple(read.values())
 
 

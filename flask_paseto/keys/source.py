@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
@@ -12,6 +13,8 @@ from weakref import WeakSet
 
 from ..errors import KeysUnavailable
 from .ring import KeyRing, RingKey
+
+_log = logging.getLogger("flask_paseto")
 
 Ticks = Callable[[], float]
 """Gives seconds that only go up, for ages; dates are for the clock."""
@@ -86,7 +89,9 @@ class JoinedKeys:
         if len(parts) != len(sets) + 1 or any(
             new is not old for new, old in zip((own, *sets), parts, strict=True)
         ):
-            joined = own.extended(key for keys in sets for key in keys)
+            foreign = [key for keys in sets for key in keys]
+            _log_claims(foreign)
+            joined = own.extended(foreign)
             # At once: the parts of one thread never stand beside the ring of another.
             self._last = (own, *sets), joined
         return joined
@@ -111,6 +116,19 @@ class JoinedKeys:
         if unavailable is not None:
             raise unavailable
         return None
+
+
+def _log_claims(keys: Sequence[RingKey]) -> None:
+    """Log each key that two issuers call theirs: it counts for the first alone."""
+    first: dict[str, str | None] = {}
+    for key in keys:
+        if first.setdefault(key.key_id, key.issuer) != key.issuer:
+            _log.error(
+                "the key sets of %s and %s both hold %s; it is taken for the first",
+                first[key.key_id],
+                key.issuer,
+                key.key_id,
+            )
 
 
 class ForkSafeLock:

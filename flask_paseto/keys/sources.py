@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from .entries import build_ring, parse_document
-from .file import FileKeys, refuse_issuer, refuse_older
+from .file import FileKeys, refuse_issuer, refuse_older, refuse_purpose
 from .loader import KeyLoader, LoadedKeys
 from .remote import RemoteKeys
 from .ring import KEY_SETTINGS, KeyRing, Purpose, RingKey
@@ -178,8 +178,9 @@ class _LoadedReader:
         document = parse_document(text)
         refuse_older(document, self._version)
         password = self._options.password
-        ring, self._known = build_ring(document, password=password, known=self._known)
-        self._version = document.version
+        ring, known = build_ring(document, password=password, known=self._known)
+        refuse_purpose(ring, self._options.purpose)
+        self._known, self._version = known, document.version
         return ring
 
     def _read_settings(self, found: Mapping[Any, Any]) -> KeyRing:
