@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 TESTS ?= tests
 PYTEST_ARGS ?=
+DRILL_ARGS ?=
 
 bin := $(VENV)/bin
 typed := $(wildcard flask_paseto example_app typing_tests)
@@ -13,16 +14,19 @@ pip_install := $(bin)/python -m pip install --quiet
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint docs bench clean
+.PHONY: help demo test interop lint docs bench drill clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-6s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.stamp-example ## Run the example app on http://127.0.0.1:$PORT (5000)
 	$(bin)/flask --app example_app --no-debug run --port $${PORT:-5000}
 
 test: $(VENV)/.stamp-test ## Run the tests (TESTS=path PYTEST_ARGS="-k word" to narrow)
 	$(bin)/python -m pytest -n auto $(PYTEST_ARGS) $(TESTS)
+
+interop: $(VENV)/.stamp-interop tests/interop/node_modules/.stamp ## Run tokens and keys against other implementations
+	$(bin)/python -m pytest -n auto $(PYTEST_ARGS) tests/interop
 
 lint: $(VENV)/.stamp-lint ## Check style, types, layers and spelling
 	$(bin)/ruff check .
@@ -39,21 +43,35 @@ docs: $(VENV)/.stamp-docs ## Build the documentation into docs/_build/html
 bench: $(VENV)/.stamp-bench ## Measure the guard against its peers
 	$(bin)/python benchmarks/guard.py
 
+drill: $(VENV)/.stamp-drill ## Rotate keys under load and count wrong answers
+	$(bin)/python benchmarks/rotation_drill.py $(DRILL_ARGS)
+
 clean: ## Remove what the other targets made (the example's instance/ stays)
 	rm -rf .venv .venv-ci build dist docs/_build .coverage .coverage.* htmlcov
 	rm -rf .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
-	rm -rf flask_paseto_auth.egg-info
+	rm -rf flask_paseto_auth.egg-info tests/interop/node_modules
 
 # What each target installs.
 $(VENV)/.stamp-example: extras := example
 $(VENV)/.stamp-test: extras := test
+$(VENV)/.stamp-interop: extras := test,interop
 $(VENV)/.stamp-lint: extras := lint,example,async,postgresql
 $(VENV)/.stamp-docs: extras := docs
 $(VENV)/.stamp-bench: extras := bench
+$(VENV)/.stamp-drill: extras := drill
 
 $(VENV)/.stamp-%: setup.cfg pyproject.toml | $(VENV)/.made
 	$(pip_install) --editable '.[$(extras)]'
+	@touch $@
+
+# npm is that of the environment. A lock file would name the registry of one machine.
+npm := PATH="$(abspath $(bin)):$$PATH" npm --prefix tests/interop
+
+tests/interop/node_modules/.stamp: tests/interop/package.json | $(VENV)/.stamp-interop
+	@$(bin)/python -c 'import pysodium' 2>/dev/null || { \
+	  echo "make interop needs libsodium: apt install libsodium23" >&2; exit 1; }
+	$(npm) install --no-package-lock --ignore-scripts --no-audit --no-fund --silent
 	@touch $@
 
 # An environment that is there is kept; asking for another Python must not be ignored.

@@ -29,8 +29,10 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
+from pathlib import Path
 from secrets import token_bytes, token_hex
 from statistics import median
+from tempfile import TemporaryDirectory
 from time import perf_counter_ns, thread_time_ns
 from typing import Any
 
@@ -45,9 +47,11 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_public_key,
 )
 from flask import Flask
+from ring_files import ISSUER, served_keyset, wait_for_keys, write_ring
 from werkzeug.test import EnvironBuilder
 
 import flask_paseto
+from flask_paseto.keys import generate_key
 
 SUBJECT = "b6f1c2d0-8a41-4c0e-9f5e-3d2a7c5e1b90"
 USER_AGENT = "benchmark"
@@ -191,6 +195,25 @@ def all_of_ours() -> Iterator[Contestant]:
     yield ours("ours, v4.public, cached", **private, **cache)
 
 
+def with_other_keys(folder: Path, url: str) -> Iterator[Contestant]:
+    """Give apps whose keys come from ring files, or partly from a key set."""
+    yield ours(RING, PASETO_KEYRING=write_ring(folder / "one", 1))
+    yield ours(LARGE_RING, PASETO_KEYRING=write_ring(folder / "many", 1000))
+    joined = ours(
+        JOINED,
+        PASETO_SECRET_KEY=local_key(),
+        PASETO_KEYSET_URL={ISSUER: url},
+        PASETO_KEYSET_MAX_AGE=3600,  # one fetch in turn, before anything is timed
+    )
+    wait_for_keys(joined.app, 2)
+    yield joined
+
+
+RING = "ours, ring file of 1 key"
+LARGE_RING = "ours, ring file of 1000 keys"
+JOINED = "ours, key set joined"
+
+
 def jwt_extended() -> Iterator[Contestant]:
     from flask_jwt_extended import JWTManager, create_access_token, jwt_required
 
@@ -286,9 +309,9 @@ PEERS: tuple[tuple[tuple[str, ...], Callable[[], Iterator[Contestant]]], ...] = 
 )
 
 
-def all_contestants() -> tuple[list[Contestant], list[str]]:
+def all_contestants(folder: Path, url: str) -> tuple[list[Contestant], list[str]]:
     """Return those that are installed, and a line on each that is not."""
-    found, left_out = list(all_of_ours()), []
+    found, left_out = [*all_of_ours(), *with_other_keys(folder, url)], []
     for modules, build in PEERS:
         missing = [module for module in modules if find_spec(module) is None]
         if missing:
@@ -363,6 +386,26 @@ def refusals() -> dict[str, Timed]:
         "no token/guarded": request_to(one, "/guarded", {}, 401),
         "unknown kid, 1 key": refusal(one, unknown),
         "unknown kid, 1000 keys": refusal(many, unknown),
+    }
+
+
+def forgeries(contestants: dict[str, Contestant]) -> dict[str, Timed]:
+    """Return requests with a token of a key that nobody knows (KEY-3)."""
+    local = ours("forged", PASETO_SECRET_KEY=local_key()).headers
+    pair = generate_key(4, "public").to_paserk()
+    public = ours("forged", PASETO_PRIVATE_KEY=pair).headers
+    timed: dict[str, Timed] = {}
+    for name in (RING, LARGE_RING):
+        timed |= forgery(f"{name}, forged", contestants[name].app, local)
+    for name in ("ours, v4.public", JOINED):
+        timed |= forgery(f"{name}, forged v4.public", contestants[name].app, public)
+    return timed
+
+
+def forgery(name: str, app: Flask, headers: dict[str, str]) -> dict[str, Timed]:
+    return {
+        f"{name}/open": request_to(app, "/open", headers, 200),
+        f"{name}/guarded": request_to(app, "/guarded", headers, 401),
     }
 
 
@@ -526,6 +569,16 @@ def all_results(times: Times) -> list[Result]:
         guard_result(times, "ours, v4.public, cached", HS256, 0.07),
         guard_result(times, "ours, v4.local, snapshot", "ours, v4.local", 1.03),
         guard_result(times, "ours, v4.local, memory://", "ours, v4.local", None),
+        guard_result(times, LARGE_RING, RING, 1.05),
+        guard_result(times, f"{LARGE_RING}, forged", f"{RING}, forged", 1.2),
+        guard_result(times, RING, "ours, v4.local", None),
+        guard_result(times, JOINED, "ours, v4.local", None),
+        guard_result(
+            times,
+            f"{JOINED}, forged v4.public",
+            "ours, v4.public, forged v4.public",
+            None,
+        ),
         call_result(times, "decode, ours", "decode, pyseto", 0.67),
         call_result(times, "decode, ours, all checks", "decode, pyseto", None),
         call_result(times, "create, v4.local", "create, HS256", 0.65),
@@ -602,20 +655,23 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print JSON, for programs")
     options = parser.parse_args()
     rounds = options.rounds or (50 if options.quick else 500)
-    contestants, left_out = all_contestants()
-    by_name = {one.name: one for one in contestants}
-    timed = {**guards(contestants), **single_calls(by_name), **refusals()}
-    times = measure(timed, rounds=rounds, calls=10)
-    times |= measure_imports(max(10, rounds // 20))
-    report = {
-        "versions": installed(),
-        "rounds": rounds,
-        "guards": list(guard_rows(times, list(by_name))),
-        "results": [
-            {**vars(result), "verdict": result.verdict} for result in all_results(times)
-        ],
-        "left_out": left_out,
-    }
+    with TemporaryDirectory() as folder, served_keyset(PRIVATE_PEM) as url:
+        contestants, left_out = all_contestants(Path(folder), url)
+        by_name = {one.name: one for one in contestants}
+        timed = {**guards(contestants), **single_calls(by_name), **refusals()}
+        timed |= forgeries(by_name)
+        times = measure(timed, rounds=rounds, calls=10)
+        times |= measure_imports(max(10, rounds // 20))
+        report = {
+            "versions": installed(),
+            "rounds": rounds,
+            "guards": list(guard_rows(times, list(by_name))),
+            "results": [
+                {**vars(result), "verdict": result.verdict}
+                for result in all_results(times)
+            ],
+            "left_out": left_out,
+        }
     if options.json:
         print(json.dumps(report, indent=2))
     else:

@@ -2,6 +2,15 @@
 
 from .authenticate import decode_token
 from .claims import Claims, Place
+from .cookies import (
+    csrf_token,
+    set_access_cookies,
+    set_refresh_cookies,
+    set_token_cookies,
+    unset_access_cookies,
+    unset_cookies,
+    unset_refresh_cookies,
+)
 from .decorators import (
     paseto_required,
     public,
@@ -12,6 +21,7 @@ from .errors import (
     AccessTokenRequired,
     ClaimsRejected,
     ConfigurationError,
+    CsrfError,
     ExpiredToken,
     FreshTokenRequired,
     InsufficientScope,
@@ -43,6 +53,7 @@ from .identity import (
     get_token_payload,
 )
 from .manager import PasetoManager
+from .redirects import safe_next
 from .rotation import rotate_token_pair
 from .sessions import (
     SessionInfo,
@@ -66,6 +77,7 @@ __all__ = [
     "Claims",
     "ClaimsRejected",
     "ConfigurationError",
+    "CsrfError",
     "ExpiredToken",
     "FreshTokenRequired",
     "Identity",
@@ -92,6 +104,7 @@ __all__ = [
     "create_refresh_token",
     "create_token",
     "create_token_pair",
+    "csrf_token",
     "current_user",
     "decode_token",
     "get_claims",
@@ -110,5 +123,12 @@ __all__ = [
     "revoke_subject",
     "revoke_token",
     "rotate_token_pair",
+    "safe_next",
+    "set_access_cookies",
+    "set_refresh_cookies",
+    "set_token_cookies",
+    "unset_access_cookies",
+    "unset_cookies",
+    "unset_refresh_cookies",
     "verify_paseto_in_request",
 ]

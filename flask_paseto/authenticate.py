@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
+from functools import partial
 from typing import Any, Unpack
 from weakref import ref
 
@@ -14,12 +16,15 @@ from .claims import (
     Claims,
     CurrentClaims,
     Need,
+    OpenedClaims,
     Place,
     VerifiedClaims,
     build_need,
 )
+from .csrf import check_site, check_value, is_forgeable
 from .errors import (
     ClaimsRejected,
+    ConfigurationError,
     MissingToken,
     PasetoError,
     RevokedToken,
@@ -33,6 +38,8 @@ from .revocation import check_revoked
 from .signals import authenticated, refused
 from .state import State, current_state
 from .stores import Answer, Verdict, keep_until
+
+CsrfCheck = Callable[[OpenedClaims], None]
 
 _log = logging.getLogger("flask_paseto")
 
@@ -68,19 +75,44 @@ def _identify(
     request: Request, need: Need, state: State, record: RequestRecord
 ) -> tuple[Identity | None, Answer | None]:
     places = need.locations or state.config.token_locations
+    # Before the look, which may refuse what is there.
     if Place.QUERY in places and request.query_string:
-        record.from_query = True  # before the look: it may refuse what is there
+        record.from_query = True
+    if Place.COOKIES in places:
+        record.from_cookies = True
+        if not state.config.takes_cookies:
+            raise ConfigurationError(
+                "a guard looks into cookies, but PASETO_TOKEN_LOCATIONS does not name "
+                "them: add 'cookies' there, and give the views that are not to look "
+                "there locations="
+            )
     found = find_token(request, need, state.config)
     if found is None:
         if need.optional:
             return None, None
         raise MissingToken
-    claims, answer = verify(found.token, need, state)
+    check_csrf = _csrf_check(request, found.place, state)
+    claims, answer = verify(found.token, need, state, check_csrf)
     return Identity(claims, found.place, _load_user(claims, state)), answer
 
 
+def _csrf_check(request: Request, place: Place, state: State) -> CsrfCheck | None:
+    """Return what holds the opened token against the request, None: nothing to.
+
+    Raises:
+        CsrfError: The browser itself says that another site made the request.
+    """
+    policy = state.config.csrf
+    if policy is None or not is_forgeable(request, place, policy):
+        return None
+    check_site(request, policy)
+    if place is not Place.COOKIES:
+        return None
+    return partial(check_value, request, policy=policy)
+
+
 def verify(
-    token: str, need: Need, state: State
+    token: str, need: Need, state: State, check_csrf: CsrfCheck | None = None
 ) -> tuple[VerifiedClaims, Answer | None]:
     """Return the claims of a token that meets a need in every respect.
 
@@ -95,6 +127,8 @@ def verify(
         assertion = state.assertion()
     now = state.clock()
     opened = state.codec.open(token, assertion, now)
+    if check_csrf is not None:
+        check_csrf(opened)
     claims = state.policy.check(opened, need, now)
     answer = check_revoked(claims, state) if need.check_revoked else None
     need.check_strength(claims, now)

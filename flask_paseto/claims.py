@@ -41,6 +41,7 @@ class Place(StrEnum):
     """Where a token was found."""
 
     HEADERS = "headers"
+    COOKIES = "cookies"
     JSON = "json"
     FORM = "form"
     QUERY = "query"
@@ -304,8 +305,6 @@ def as_places(value: str | Iterable[str], name: str) -> tuple[Place, ...]:
     names = as_names(value, name)
     known = ", ".join(REQUEST_PLACES)
     for place in names:
-        if place == "cookies":
-            raise ValueError(f"{name}: cookies are not supported by this version")
         if place not in REQUEST_PLACES:
             raise ValueError(f"{name}: {place!r} is not one of {known}")
     if len(set(names)) < len(names):

@@ -248,13 +248,13 @@ class RingCodecs:
         self._keys = keys
         self._cache_size = cache_size
         self._options = options
-        self._codec = self._of(keys.current())
+        self._codec: Codec | None = None
 
     def current(self) -> Codec:
         """Return the codec of the current ring."""
         ring = self._keys.current()
         codec = self._codec
-        if codec.ring is not ring:
+        if codec is None or codec.ring is not ring:
             codec = self._codec = self._of(ring)
         return codec
 

@@ -13,9 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from .claims import ACCESS, REFRESH, Place, as_places, now
+from .cookie_policy import CookiePolicy, CsrfPolicy, list_faults
+from .cookie_settings import COOKIE_SETTINGS
 from .errors import ConfigurationError
 from .keys import KEY_SETTINGS, KeySource
 from .options import (
+    Setting,
     as_duration,
     as_flag,
     as_names,
@@ -69,6 +72,14 @@ class Config:
     keyset_max_age: timedelta
     key_loader_ttl: timedelta
     key_timeout: timedelta
+    cookies: CookiePolicy
+    csrf: CsrfPolicy | None
+    """None: cookies are no place, or the protection is switched off."""
+
+    @property
+    def takes_cookies(self) -> bool:
+        """Tell whether cookies are a place for tokens in this app."""
+        return Place.COOKIES in self.token_locations
 
 
 def _as_leeway(value: timedelta | int, name: str) -> timedelta:
@@ -156,16 +167,6 @@ def _as_count(least: int) -> Callable[[Any, str], int]:
     return read
 
 
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """One setting: how it is read, and what the reference says of it."""
-
-    name: str
-    read: Callable[[Any, str], Any]
-    default: Any
-    says: str
-
-
 SETTINGS = (
     Setting(
         "VERSION",
@@ -185,7 +186,7 @@ SETTINGS = (
         as_path,
         None,
         "The path of a key ring file, instead of single keys: its keys are announced, "
-        "issue, and end by themselves. Workers take a change up within a second.",
+        "issue, and end on a date. Workers take a change up within a second.",
     ),
     Setting(
         "KEYRING_PASSWORD",
@@ -274,8 +275,9 @@ SETTINGS = (
         "ACCEPTED_ISSUERS",
         _as_set,
         None,
-        "The `iss` a token must have, one of them. Default: `PASETO_ISSUER`; without "
-        "that, any or none.",
+        "The `iss` a token must have, one of them. Default: `PASETO_ISSUER`, and the "
+        "issuers in `PASETO_KEYSET_URL` and `PASETO_PUBLIC_KEYS` where these are "
+        "dicts; without `PASETO_ISSUER`, any or none.",
     ),
     Setting(
         "ACCEPTED_AUDIENCES",
@@ -294,8 +296,8 @@ SETTINGS = (
         "TOKEN_LOCATIONS",
         as_places,
         ("headers",),
-        "The places to look for a token, in this order: `'headers'`, `'json'`, "
-        "`'form'`, `'query'`.",
+        "The places to look for a token, in this order: `'headers'`, `'cookies'`, "
+        "`'json'`, `'form'`, `'query'`.",
     ),
     Setting(
         "HEADER_NAME", header_key, "Authorization", "The header that holds the token."
@@ -321,6 +323,7 @@ SETTINGS = (
         "The field of a form where only a refresh token is taken.",
     ),
     Setting("QUERY_KEY", as_text, "access_token", "The parameter of the query."),
+    *COOKIE_SETTINGS,
     Setting(
         "STORE",
         as_store,
@@ -398,10 +401,7 @@ SETTINGS = (
 _NEVER_NONE = frozenset({"KEYRING", "KEYRING_PASSWORD", "KEYSET_URL", "STORE"})
 
 # Of the design, but not in this version: ignoring one could mean a wrong yes.
-LATER_SETTINGS = (
-    "COOKIE_",
-    "CSRF_",
-)
+LATER_SETTINGS = ("COOKIE_REFRESH_WITHIN",)
 
 
 def read_config(
@@ -441,6 +441,7 @@ def read_config(
     keys = read_source(settings, faults, options, key_loader)
     _check_lifetimes(values, faults)
     settle_store(values, settings, faults, clock)
+    faults.extend(list_faults(values, settings))
     if faults:
         listed = "\n".join(f"- {fault}" for fault in faults)
         raise ConfigurationError(f"flask_paseto cannot start:\n{listed}")
@@ -450,7 +451,42 @@ def read_config(
         values["accepted_issuers"] = _own_issuers(values["issuer"], keysets, settings)
     if values["accepted_audiences"] is None:
         values["accepted_audiences"] = frozenset(values["audience"])
-    return Config(**values), keys
+    cookies, csrf = _take_policies(values, settings)
+    return Config(**values, cookies=cookies, csrf=csrf), keys
+
+
+def _take_policies(
+    values: dict[str, Any], settings: Mapping[str, Any]
+) -> tuple[CookiePolicy, CsrfPolicy | None]:
+    """Return the policies of cookies that the values ask for, and take these out."""
+    of_cookies = {s.name.lower(): values.pop(s.name.lower()) for s in COOKIE_SETTINGS}
+    cookies, csrf = CookiePolicy.of(of_cookies), None
+    if Place.COOKIES in values["token_locations"]:
+        _warn_of_cookies(values["token_locations"], cookies, settings)
+        if of_cookies["csrf_protect"]:
+            csrf = CsrfPolicy.of(of_cookies, cookies.csrf)
+    return cookies, csrf
+
+
+def _warn_of_cookies(
+    places: tuple[Place, ...], cookies: CookiePolicy, settings: Mapping[str, Any]
+) -> None:
+    developing = settings.get("DEBUG") or settings.get("TESTING")
+    if not cookies.access.secure and not developing:
+        warnings.warn(
+            "PASETO_COOKIE_SECURE is False, so tokens go over plain http, where "
+            "anybody on the way reads them: for development alone",
+            stacklevel=6,
+        )
+    safe = (Place.HEADERS, Place.COOKIES)
+    risky = [place for place in places if place not in safe]
+    if risky:
+        warnings.warn(
+            f"PASETO_TOKEN_LOCATIONS names cookies and {', '.join(risky)}: another "
+            "site can send a token of its own there from the browser of your user; "
+            "better open such a place for one view, with locations=",
+            stacklevel=6,
+        )
 
 
 def _tie_keysets(

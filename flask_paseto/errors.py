@@ -17,6 +17,7 @@
     ├── FreshTokenRequired               401  fresh_token_required
     ├── ReauthenticationRequired         401  reauthentication_required
     ├── UserNotFound                     401  user_not_found
+    ├── CsrfError                        403  csrf_failed
     ├── InsufficientScope                403  insufficient_scope
     ├── ClaimsRejected                   403  claims_rejected
     ├── KeysUnavailable                  503  keys_unavailable
@@ -266,6 +267,16 @@ class UserNotFound(PasetoError, Unauthorized):
     error_code: ClassVar[str] = "user_not_found"
     challenge_error: ClassVar[str | None] = "invalid_token"
     default_message: ClassVar[str] = "The user of the token does not exist."
+
+
+class CsrfError(PasetoError, Forbidden):
+    """Another site may have made the browser send this: nothing proves that ours did.
+
+    Its message names the cookie and the header that were expected.
+    """
+
+    error_code: ClassVar[str] = "csrf_failed"
+    default_message: ClassVar[str] = "A page of another site cannot send this request."
 
 
 class InsufficientScope(PasetoError, Forbidden):

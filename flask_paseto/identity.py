@@ -47,9 +47,12 @@ class RequestRecord:
         "ahead",
         "answer",
         "chained",
+        "csrf_values",
+        "from_cookies",
         "from_query",
         "identity",
         "issued",
+        "negotiated",
         "passed",
         "refusal",
         "refused",
@@ -66,19 +69,26 @@ class RequestRecord:
     refusal: Refusal | None
     refused: ref[Exception] | None
     """The exception behind the refusal; held weakly, it holds the whole request."""
+    from_cookies: bool
     from_query: bool
+    negotiated: bool
+    """Whether the form of a refusal hangs on what the client takes."""
     issued: bool
     sessions: dict[str, str]
     """The session ids made in this request, by subject."""
     chained: set[str]
     """Those of them that have a refresh token."""
+    csrf_values: dict[str, str]
+    """The CSRF values made in this request, by subject, the last one last."""
 
     def __init__(self) -> None:
         self.ahead = self.identity = self.refusal = self.refused = None
         self.answer = None
-        self.passed = self.from_query = self.issued = False
+        self.passed = self.from_query = self.from_cookies = False
+        self.issued = self.negotiated = False
         self.sessions = {}
         self.chained = set()
+        self.csrf_values = {}
 
 
 Records = dict[Flask, RequestRecord]

@@ -5,16 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 
 from flask import Request
-from werkzeug.exceptions import RequestEntityTooLarge
 
+from .body import read_data, read_form
 from .claims import Need, Place
 from .config import Config
 from .errors import InvalidRequest, InvalidToken
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +75,31 @@ def _in_header(request: Request, need: Need, config: Config) -> str | None:
     return None
 
 
+def _in_cookie(request: Request, need: Need, config: Config) -> str | None:
+    cookie = config.cookies.refresh if need.is_refresh else config.cookies.access
+    return _only(cookie_values(request, cookie.name))
+
+
+def cookie_values(request: Request, name: str) -> list[str]:
+    """Return the values of a cookie, by its name to the letter and as they came.
+
+    A prefix such as ``__Host-`` means something only where the name is read as the
+    browser wrote it, without spaces of any alphabet taken off; and a value has no
+    second spelling in quotes.
+    """
+    header = request.environ.get("HTTP_COOKIE", "")
+    if name not in header:
+        return []
+    pairs = (part.strip(" \t").partition("=") for part in header.split(";"))
+    return [value for found, _, value in pairs if found == name]
+
+
 def _in_json(request: Request, need: Need, config: Config) -> str | None:
     if not request.is_json:
         return None
     default = config.refresh_json_key if need.is_refresh else config.json_key
     key = need.json_key or default
-    data = _read(request.get_data)
+    data = read_data(request)
     try:
         body = json.loads(data, object_pairs_hook=_Pairs)
     except (ValueError, RecursionError):
@@ -96,20 +113,9 @@ class _Pairs(list[tuple[str, Any]]):
     """A JSON object as it stands, with a repeated name visible."""
 
 
-def _read(read: Callable[[], T]) -> T:
-    """Return what is read of a body; each server breaks off in errors of its own."""
-    try:
-        return read()
-    except RequestEntityTooLarge:
-        raise
-    except Exception:
-        raise InvalidRequest from None
-
-
 def _in_form(request: Request, need: Need, config: Config) -> str | None:
     default = config.refresh_form_key if need.is_refresh else config.form_key
-    form = _read(lambda: request.form)
-    return _only(form.getlist(need.form_key or default))
+    return _only(read_form(request).getlist(need.form_key or default))
 
 
 def _in_query(request: Request, need: Need, config: Config) -> str | None:
@@ -133,6 +139,7 @@ def _only(values: list[Any]) -> str | None:
 
 _FINDERS: dict[Place, Callable[[Request, Need, Config], str | None]] = {
     Place.HEADERS: _in_header,
+    Place.COOKIES: _in_cookie,
     Place.JSON: _in_json,
     Place.FORM: _in_form,
     Place.QUERY: _in_query,

@@ -9,6 +9,7 @@ from secrets import token_hex
 from typing import Any, Final
 
 from .claims import ACCESS, REFRESH, Claims
+from .csrf import CLAIM
 from .errors import ExpiredToken, RevokedToken
 from .identity import RequestRecord, current_record
 from .options import (
@@ -68,6 +69,7 @@ class Login:
         self.now: datetime = self.state.clock().astimezone(UTC).replace(microsecond=0)
         self.subject: str = subject if is_text else subject_text(subject, self.state)
         identity = None if self.record is None else self.record.identity
+        self._csrf_value: str | None = None
         #: The verified token of this request, whoever it speaks for.
         self.verified: Claims | None = None if identity is None else identity.claims
         same = self.verified is not None and self.verified.subject == self.subject
@@ -266,6 +268,7 @@ class Login:
             else as_text(issuer, "issuer"),
             "aud": audience[0] if len(audience) == 1 else list(audience) or None,
             "scope": None if stamp.scopes is None else " ".join(stamp.scopes),
+            "csrf": self._csrf(token_type),
         }
         if token_type == ACCESS:
             claims["fresh"] = self._fresh(fresh, expires)
@@ -366,6 +369,22 @@ class Login:
             return min(as_utc(max(login, _EARLIEST), "auth_time"), self.now)
         is_login = token_type == REFRESH and self.verified is None
         return self.now if is_login else None
+
+    def _csrf(self, token_type: str) -> str | None:
+        """Return what proves a request is our page's, where cookies are a place.
+
+        It is new at each login and the same through its refreshes, so that open pages
+        and the forms in them go on working.
+        """
+        if token_type not in (ACCESS, REFRESH) or not self.state.config.takes_cookies:
+            return None
+        earlier = None if self.earlier is None else self.earlier.get(CLAIM)
+        if earlier and isinstance(earlier, str):
+            return earlier
+        new = self._csrf_value = self._csrf_value or token_hex(16)
+        if self.record is None:
+            return new
+        return self.record.csrf_values.setdefault(self.subject, new)
 
     def _as_moment(self, given: Any) -> datetime:
         moment = as_utc(given, "auth_time").replace(microsecond=0)

@@ -13,6 +13,7 @@ from flask.views import MethodView
 
 from .authenticate import note_refusal
 from .claims import Need, NeedOptions, build_need
+from .cookies import csrf_token
 from .decorators import NEED, PUBLIC, check_ahead, check_routes, is_preflight
 from .errors import ConfigurationError, PasetoError
 from .identity import (
@@ -21,6 +22,13 @@ from .identity import (
     served_app,
     served_request,
     template_user,
+)
+from .options import as_text
+from .redirects import (
+    LoginPage,
+    missing_login_pages,
+    redirect_refused,
+    set_login_page,
 )
 from .state import DEFAULT, Callbacks, build_state, current_state, states_of
 
@@ -71,7 +79,7 @@ class PasetoManager:
                 "init_app itself, so do one of the two, and once"
             )
         _warn_of_namesake()
-        states[DEFAULT] = build_state(app, self._callbacks)
+        states[DEFAULT] = current = build_state(app, self._callbacks)
         handlers = app.error_handler_spec[None][None]
         if PasetoError not in handlers:
             app.register_error_handler(PasetoError, _answer)
@@ -79,6 +87,9 @@ class PasetoManager:
         app.after_request(partial(_stamp, app))
         _note_refusals(app)
         app.context_processor(template_user)
+        if current.config.takes_cookies:
+            # A global, so that macros have it too; what is there by this name stays.
+            app.jinja_env.globals.setdefault("csrf_token", csrf_token)
 
     def protect(
         self, scaffold: Flask | Blueprint, /, **options: Unpack[NeedOptions]
@@ -108,6 +119,36 @@ class PasetoManager:
         """
         with app.app_context():
             current_state().need_store("create_store").create()
+
+    def redirect_unauthorized(
+        self,
+        scaffold: Flask | Blueprint,
+        endpoint: str,
+        /,
+        *,
+        next_key: str | None = "next",
+    ) -> None:
+        """Send people who are not let in to a login page, and programs a refusal.
+
+        Where a refusal under this app or blueprint is a 401, clients that take HTML
+        rather than JSON are redirected (303); that of a blueprint goes before the
+        app's. After a login :func:`safe_next` tells where they wanted to go.
+
+        Args:
+            endpoint: The view of the page, by its whole name: ``auth.login``.
+            next_key: The parameter that holds the path that was asked for; None
+                leaves it out.
+
+        Raises:
+            TypeError, ValueError: An argument is wrong.
+        """
+        if not isinstance(scaffold, Flask | Blueprint):
+            raise TypeError("redirect_unauthorized takes a Flask app or a Blueprint")
+        if as_text(endpoint, "endpoint").startswith("."):
+            raise ValueError("endpoint must be a whole name, such as auth.login")
+        if next_key is not None and as_text(next_key, "next_key").startswith("_"):
+            raise ValueError("next_key must not begin with _, which url_for reads")
+        set_login_page(scaffold, LoginPage(endpoint, next_key))
 
     def user_lookup_loader(self, callback: C) -> C:
         """Register what finds the user: claims -> user, or None when there is none.
@@ -175,6 +216,8 @@ def _answer(refusal: PasetoError) -> Any:
 def _note_refusals(app: Flask) -> None:
     """Note what a view or a hook before it refuses, before anybody answers it.
 
+    Where a login page is set it answers people, and nobody else is asked.
+
     Between them and the error handlers Flask has no hook, and the REST extensions go
     around the handlers; so this wraps the two methods that run them.
     """
@@ -186,7 +229,10 @@ def _note_refusals(app: Flask) -> None:
             except PasetoError as refusal:
                 record = record_of(served_request(), app)
                 note_refusal(record, refusal, current_state())
-                raise
+                answer = redirect_refused(served_request(), refusal, app, record)
+                if answer is None:
+                    raise
+                return answer
 
         return noted
 
@@ -197,6 +243,12 @@ def _note_refusals(app: Flask) -> None:
 def _check_routes_once() -> None:
     """Look at the routes on the first request, when they are all there."""
     check_routes(current_app.view_functions)
+    missing = missing_login_pages(served_app())
+    if missing:
+        raise ConfigurationError(
+            f"redirect_unauthorized leads to {', '.join(missing)}, which is no view of "
+            "this app: give the endpoint of the login page"
+        )
     hooks = current_app.before_request_funcs
     # A new list: Flask is walking over this one.
     hooks[None] = [hook for hook in hooks[None] if hook is not _check_routes_once]
@@ -257,12 +309,24 @@ def _stamp(app: Flask, response: Response) -> Response:
             response.headers.add("WWW-Authenticate", challenge)
         if refusal.retry_after is not None:
             response.headers.setdefault("Retry-After", str(refusal.retry_after))
+    if record.from_cookies:
+        _vary(response, "Cookie")
+    if record.negotiated:
+        _vary(response, "Accept")
     if record.issued:
         response.cache_control.no_store = True
     elif record.from_query:
         response.cache_control.public = False
         response.cache_control.private = True
     return response
+
+
+def _vary(response: Response, name: str) -> None:
+    """Say that the answer hangs on a header, beside what others said in their lines."""
+    lines = response.headers.getlist("Vary")
+    named = [each.strip() for line in lines for each in line.split(",")]
+    if name.lower() not in map(str.lower, named):
+        response.headers["Vary"] = ", ".join([*filter(None, named), name])
 
 
 def _is_bearer(challenge: str) -> bool:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
 from typing import Any
@@ -11,6 +12,16 @@ from typing import Any
 _TYPE_NAME = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 _SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")  # RFC 6749 section 3.3
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^`|~-]+")  # RFC 9110 5.6.2, no "_"
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One setting: how it is read, and what the reference says of it."""
+
+    name: str
+    read: Callable[[Any, str], Any]
+    default: Any
+    says: str
 
 
 def refuse_unknown(

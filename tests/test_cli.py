@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
 import pytest
 from click.testing import CliRunner, Result
@@ -10,7 +12,7 @@ from click.testing import CliRunner, Result
 from flask_paseto.cli import paseto
 from flask_paseto.codec import Codec
 from flask_paseto.config import read_config
-from flask_paseto.keys.paserk import parse_paserk
+from flask_paseto.keys.paserk import is_wrapped, parse_paserk, unwrap_paserk
 
 PAYLOAD = {"sub": "a", "type": "access", "jti": "1", "iat": "2026-01-01T00:00:00Z"}
 
@@ -104,3 +106,44 @@ def test_the_commands_say_what_they_do() -> None:
     for args in ([], ["--help"], ["keygen", "--help"]):
         output = CliRunner().invoke(paseto, args).output
         assert "key" in output
+
+
+@pytest.mark.parametrize("purpose", ["local", "public"])
+def test_keygen_prints_the_key_wrapped_with_a_password(
+    purpose: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PASETO_KEYRING_PASSWORD", raising=False)
+    args = ["keygen", "--purpose", purpose, "--password"]
+    asked = CliRunner().invoke(paseto, args, input="a password\na password\n")
+    monkeypatch.setenv("PASETO_KEYRING_PASSWORD", "a password")
+    given = CliRunner().invoke(paseto, args)
+
+    for result in (asked, given):
+        assert result.exit_code == 0
+        wrapped = result.stdout.splitlines()[0]
+        assert is_wrapped(wrapped)
+        assert unwrap_paserk(wrapped, "a password").purpose == purpose
+        assert "keys announce --from" in result.stderr
+        assert "a password" not in result.output
+
+
+def test_keygen_asks_for_the_password_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PASETO_KEYRING_PASSWORD", raising=False)
+    result = CliRunner().invoke(paseto, ["keygen", "--password"], input="one\ntwo\n")
+    assert result.exit_code == 1
+    assert result.stdout == ""
+
+
+def test_a_command_that_is_none_is_refused() -> None:
+    result = CliRunner().invoke(paseto, ["nothing"])
+    assert result.exit_code == 2
+    assert "No such command" in result.output
+
+
+def test_loading_the_commands_loads_no_cryptography() -> None:
+    """Flask loads them for each of its own."""
+    look = "import sys, flask_paseto.cli; print('cryptography' in sys.modules)"
+    done = subprocess.run(  # noqa: S603
+        [sys.executable, "-c", look], capture_output=True, check=True, text=True
+    )
+    assert done.stdout == "False\n"

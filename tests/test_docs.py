@@ -8,10 +8,12 @@ import re
 import shlex
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, cast
 
+import click
 import pytest
 from flask import Flask
 from sybil import Example, Sybil
@@ -19,11 +21,13 @@ from sybil.evaluators.python import PythonEvaluator
 from sybil.parsers.myst import CodeBlockParser
 from werkzeug.test import TestResponse
 
+from flask_paseto.cli import paseto
 from flask_paseto.config import LATER_SETTINGS, PREFIX, SETTINGS
 from flask_paseto.errors import PasetoError
 from flask_paseto.keys import KEY_SETTINGS, generate_key, public_half
 
 from .conftest import SECRET_KEY
+from .consoles import Commands
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -44,6 +48,8 @@ class Session:
         self.app: Flask | None = None  # the server that was last started
         self.variables: dict[str, str] = {}
         self.answer: dict[str, Any] = {}
+        self.namespace: dict[str, Any] = {}  # what the page has defined so far
+        self.commands = Commands(lambda: cast(Flask, self.namespace["app"]))
 
     def run_python(self, example: Example) -> None:
         PythonEvaluator()(example)
@@ -58,6 +64,8 @@ class Session:
                 self.variables[pasted[1]] = self.answer[PASTED[pasted[1]]]
             elif command.startswith("curl "):
                 self._curl(command, output)
+            else:
+                self.commands.run(command, output)
 
     def _curl(self, command: str, output: str) -> None:
         for name, value in self.variables.items():
@@ -160,6 +168,9 @@ def test_code_of_the_page_runs(
     ]
     document = Sybil(parsers).parse(page)
     document.namespace["__name__"] = "app"
+    document.namespace["wait"] = session.commands.wait
+    document.namespace["export"] = session.commands.export
+    session.namespace = document.namespace
     for example in document.examples():
         example.evaluate()
 
@@ -187,10 +198,26 @@ def test_tests_of_the_testing_guide_pass(tmp_path: Path) -> None:
 def test_settings_named_in_the_page_exist(page: Path) -> None:
     known = {PREFIX + setting.name for setting in SETTINGS}
     known |= {PREFIX + name + end for name in KEY_SETTINGS for end in ("", "_FILE")}
+    known.add("PASETO_KEYRING_PASSWORD_FILE")
     later = tuple(PREFIX + name for name in LATER_SETTINGS)
     named = set(re.findall(r"PASETO_[A-Z_]*[A-Z]", page.read_text("utf-8")))
     unknown = {name for name in named - known if not name.startswith(later)}
     assert unknown - {name.removesuffix("_") for name in later} == set()
+
+
+def test_every_command_is_in_the_reference() -> None:
+    page = (DOCS / "reference" / "cli.md").read_text("utf-8")
+    named = re.findall(r"^```\{paseto-command\} (.+)$", page, re.MULTILINE)
+    assert sorted(named) == sorted(_commands_of(paseto))
+
+
+def _commands_of(group: click.Group, path: str = "") -> Iterator[str]:
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        yield path + name
+        command = group.get_command(context, name)
+        if isinstance(command, click.Group):
+            yield from _commands_of(command, f"{path}{name} ")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=NAMES)

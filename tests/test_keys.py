@@ -236,9 +236,9 @@ def test_plain_base64_in_a_paserk_is_refused(kind: str) -> None:
 )
 def test_what_is_no_key_of_versions_3_and_4_is_refused(text: str) -> None:
     for kind, read in READERS.items():
-        with pytest.raises(ValueError, match=r"PASERK|is shorter"):
+        with pytest.raises(ValueError, match=r"PASERK|is shorter|is wrapped"):
             read(text)
-        with pytest.raises(ValueError, match="PASERK"):
+        with pytest.raises(ValueError, match=r"PASERK|is wrapped"):
             parse_paserk(text, kind)
 
 

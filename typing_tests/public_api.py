@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any, assert_type
 from uuid import UUID
 
-from flask import Blueprint, Flask
+from flask import Blueprint, Flask, make_response, redirect
 from flask.views import MethodView
 
 from flask_paseto import (
@@ -24,6 +24,7 @@ from flask_paseto import (
     create_refresh_token,
     create_token,
     create_token_pair,
+    csrf_token,
     decode_token,
     get_claims,
     get_current_user,
@@ -36,6 +37,13 @@ from flask_paseto import (
     paseto_required,
     public,
     refresh_token_required,
+    safe_next,
+    set_access_cookies,
+    set_refresh_cookies,
+    set_token_cookies,
+    unset_access_cookies,
+    unset_cookies,
+    unset_refresh_cookies,
     verify_paseto_in_request,
 )
 
@@ -198,6 +206,25 @@ assert_type(decode_token("x", type="ticket"), Claims)
 create_refresh_token("alice", fresh=True)  # type: ignore[call-arg]  # pyright: ignore
 create_access_token("alice", purpose="x")  # type: ignore[arg-type]  # pyright: ignore
 create_token("alice")  # type: ignore[call-arg]  # pyright: ignore
+
+
+# Cookies and the login page: answers of Flask and of Werkzeug alike.
+
+answer = make_response("")
+set_access_cookies(answer, create_access_token("alice"), persistent=True)
+set_refresh_cookies(redirect("/"), "x", implicit_assertion=b"tenant")
+set_token_cookies(answer, create_token_pair("alice"), persistent=None)
+set_token_cookies(answer, "x")  # type: ignore[arg-type]  # pyright: ignore
+set_access_cookies({}, "x")  # type: ignore[arg-type]  # pyright: ignore
+unset_cookies(answer)
+unset_access_cookies(answer)
+unset_refresh_cookies(redirect("/"))
+assert_type(csrf_token(), str)
+assert_type(csrf_token("x", implicit_assertion="tenant"), str)
+assert_type(safe_next(None), str)
+assert_type(safe_next("/x", "/home"), str)
+paseto.redirect_unauthorized(app, "login")
+paseto.redirect_unauthorized(Blueprint("api", __name__), "login", next_key=None)
 
 
 # Callbacks keep their type.

@@ -8,6 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, ClassVar
 
+import click
 from blinker import NamedSignal
 from docutils import nodes
 from requirements import find_tests, list_faults, read_sections
@@ -16,7 +17,7 @@ from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
 
 import flask_paseto
-from flask_paseto import signals
+from flask_paseto import cli, signals
 from flask_paseto.config import LATER_SETTINGS, PREFIX, SETTINGS
 from flask_paseto.errors import PasetoError
 from flask_paseto.keys import KEY_SETTINGS
@@ -127,6 +128,42 @@ def write_signals() -> str:
     return "\n".join([*lines, "```"])
 
 
+def find_command(path: str) -> tuple[click.Command, click.Context]:
+    """Return the command of a path such as `keys rotate`, as `flask` runs it.
+
+    Raises:
+        ValueError: There is none.
+    """
+    command: click.Command = cli.paseto
+    context = click.Context(command, info_name="flask paseto", terminal_width=80)
+    for name in path.split():
+        found = (
+            command.get_command(context, name)
+            if isinstance(command, click.Group)
+            else None
+        )
+        if found is None:
+            raise ValueError(f"there is no command flask paseto {path}")
+        command, context = found, click.Context(found, context, name)
+    return command, context
+
+
+class Command(SphinxDirective):
+    """Put in what `--help` says of a command."""
+
+    required_arguments = 1
+    final_argument_whitespace = True
+
+    def run(self) -> list[nodes.Node]:
+        self.env.note_reread()
+        try:
+            command, context = find_command(self.arguments[0])
+        except ValueError as fault:
+            raise self.error(str(fault)) from fault
+        text = command.get_help(context)
+        return [nodes.literal_block(text, text, language="text")]
+
+
 class Written(SphinxDirective):
     """Put in what a function writes, as if it stood in the page."""
 
@@ -190,4 +227,5 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_directive("paseto-errors", Errors)
     app.add_directive("paseto-signals", Signals)
     app.add_directive("paseto-requirements", Requirements)
+    app.add_directive("paseto-command", Command)
     return {"version": "1", "parallel_read_safe": True}

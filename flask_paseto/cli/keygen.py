@@ -12,7 +12,7 @@ from .options import ask_password, json_option, key_options, print_json
 
 
 @click.command()
-@key_options
+@key_options()
 @click.option(
     "--password",
     "with_password",

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Mapping
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 import click
-from flask import Flask
 from flask.cli import NoAppException, ScriptInfo
 
 from ..keys.entries import format_moment
@@ -19,28 +19,35 @@ C = TypeVar("C", bound=Callable[..., Any])
 
 PASSWORD = "PASETO_KEYRING_PASSWORD"  # noqa: S105  the name of the setting
 
-json_option = click.option(
-    "--json", "as_json", is_flag=True, help="Print one JSON object."
-)
+
+def json_option(command: C) -> C:
+    """Add the option that asks for JSON."""
+    return click.option(
+        "--json", "as_json", is_flag=True, help="Print one JSON object."
+    )(command)
 
 
-def key_options(command: C) -> C:
-    """Add the options that say which key is made."""
-    version = click.option(
-        "--version",
-        type=click.Choice(["4", "3"]),
-        default="4",
-        show_default=True,
-        help="The PASETO version; 3 where NIST algorithms are required.",
+def key_options(
+    *, version: str | None = "4", purpose: str | None = "local", unless: str = ""
+) -> Callable[[C], C]:
+    """Add the options that say which key is made; `unless` says of what default."""
+    options = (
+        click.option(
+            "--version",
+            type=click.Choice(["4", "3"]),
+            default=version,
+            show_default=unless or True,
+            help="The PASETO version; 3 where NIST algorithms are required.",
+        ),
+        click.option(
+            "--purpose",
+            type=click.Choice(["local", "public"]),
+            default=purpose,
+            show_default=unless or True,
+            help="local: one secret key that encrypts. public: a key pair that signs.",
+        ),
     )
-    purpose = click.option(
-        "--purpose",
-        type=click.Choice(["local", "public"]),
-        default="local",
-        show_default=True,
-        help="local: one secret key that encrypts. public: a key pair that signs.",
-    )
-    return version(purpose(command))
+    return lambda command: options[0](options[1](command))
 
 
 def as_seconds(ctx: Any, param: Any, given: int | None) -> timedelta | None:
@@ -51,33 +58,48 @@ def as_seconds(ctx: Any, param: Any, given: int | None) -> timedelta | None:
 SECONDS = click.IntRange(min=0, max=10**9)
 
 
-def find_state() -> State | None:
-    """Return the state of the app, None where there is none, or none that starts.
+@dataclass(frozen=True, slots=True)
+class FoundApp:
+    """What there is of an app.
 
-    An app that was named and does not start is told on standard error.
+    Attributes:
+        state: None: there is no app, none with a manager, or none that starts.
+        fault: Why an app that is there cannot be loaded.
     """
-    app = _load_app()
-    return None if app is None else states_of(app).get(DEFAULT)
+
+    state: State | None = None
+    fault: str | None = None
 
 
-def _load_app() -> Flask | None:
+def find_app() -> FoundApp:
+    """Return the app that the command line names, or that lies in the folder."""
     info = click.get_current_context().ensure_object(ScriptInfo)
     try:
-        return info.load_app()
+        app = info.load_app()
     except NoAppException as fault:
-        named, reason = info.app_import_path, str(fault)
+        return FoundApp(fault=str(fault) if info.app_import_path else None)
     except Exception as fault:
-        named, reason = "the app", str(fault) or type(fault).__name__
-    if named:
-        click.echo(f"{named} cannot be loaded: {reason}", err=True)
-    return None
+        return FoundApp(fault=str(fault) or type(fault).__name__)
+    return FoundApp(states_of(app).get(DEFAULT))
+
+
+def find_state() -> State | None:
+    """Return the state of the app, None where there is no app with a manager.
+
+    Raises:
+        click.ClickException: There is an app that cannot be loaded.
+    """
+    found = find_app()
+    if found.fault is not None:
+        raise click.ClickException(f"the app cannot be loaded: {found.fault}")
+    return found.state
 
 
 def need_state() -> State:
     """Return the state of the app.
 
     Raises:
-        click.ClickException: There is no app, or none with a manager.
+        click.ClickException: There is none with a manager, or it cannot be loaded.
     """
     state = find_state()
     if state is None:
@@ -96,6 +118,13 @@ def ask_password(*, confirm: bool) -> str:
         "Password", hide_input=True, confirmation_prompt=confirm, err=True
     )
     return asked
+
+
+def in_words(moment: datetime) -> str:
+    """Return a time for people: in whole seconds, and never too early."""
+    if moment.microsecond:
+        moment = moment.replace(microsecond=0) + timedelta(seconds=1)
+    return format_moment(moment)
 
 
 def print_json(found: Mapping[str, Any]) -> None:

@@ -12,9 +12,10 @@ from typing import Any
 
 from .material import read_local_key, read_private_key, read_public_key
 from .paserk import is_wrapped, unwrap_paserk
-from .ring import KeyRing, RingKey
+from .ring import KeyRing, Purpose, RingKey
 
 FORMAT = 1
+_ID = re.compile(r"k[34]\.[lp]id\.[A-Za-z0-9_-]{44}")
 _DATE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|\+00:00)", re.ASCII)
 
 
@@ -51,9 +52,19 @@ class RingEntry:
     issuer: str | None = None
 
     @property
+    def version(self) -> int:
+        """Return the PASETO version of its tokens."""
+        return int(self.id[1])
+
+    @property
+    def purpose(self) -> Purpose:
+        """Return the purpose of its tokens."""
+        return "local" if self.id[2:7] == ".lid." else "public"
+
+    @property
     def kind(self) -> str:
         """Return version and purpose of its tokens, such as `v4.local`."""
-        return f"v{self.id[1]}." + ("local" if ".lid." in self.id else "public")
+        return f"v{self.version}.{self.purpose}"
 
     @property
     def can_issue(self) -> bool:
@@ -67,10 +78,12 @@ class RingDocument:
 
     Attributes:
         version: Counts the changes; a file of a lower one is an older file.
+        pruned: The ids of keys that have ended and gone: they never come back.
     """
 
     version: int = 0
     entries: tuple[RingEntry, ...] = ()
+    pruned: frozenset[str] = frozenset()
 
     @property
     def issuing(self) -> RingEntry | None:
@@ -80,7 +93,7 @@ class RingDocument:
 
     def changed(self, entries: Iterable[RingEntry]) -> RingDocument:
         """Return the next version, with these entries."""
-        return RingDocument(self.version + 1, tuple(entries))
+        return replace(self, version=self.version + 1, entries=tuple(entries))
 
     def with_entry(self, entry: RingEntry) -> RingDocument:
         """Return the next version, with an entry in the place of its former self."""
@@ -89,16 +102,18 @@ class RingDocument:
         )
 
 
-def parse_document(text: str) -> RingDocument:
+def parse_document(text: str | bytes) -> RingDocument:
     """Return what the text of a ring file says; its keys are not looked into.
 
     Raises:
         ValueError: It is damaged; no part of it is in the message.
     """
     try:
+        if isinstance(text, bytes):
+            text = text.decode()
         found = json.loads(text, object_pairs_hook=_unique)
     except (ValueError, RecursionError):
-        raise ValueError("is no JSON object with unique names") from None
+        raise ValueError("is no JSON object in UTF-8 with unique names") from None
     if not isinstance(found, dict) or found.get("flask_paseto") != "keyring":
         raise ValueError("is not a key ring of flask_paseto")
     if found.get("format") != FORMAT:
@@ -114,7 +129,14 @@ def parse_document(text: str) -> RingDocument:
         raise ValueError("has more than one key that issues")
     if not issuing and any(entry.can_issue for entry in entries):
         raise ValueError("has no key that issues")
-    return RingDocument(version, entries)
+    return RingDocument(version, entries, _parse_pruned(found.get("pruned", [])))
+
+
+def _parse_pruned(found: Any) -> frozenset[str]:
+    try:
+        return frozenset(map(_as_id, found))
+    except (TypeError, ValueError):
+        raise ValueError("has pruned ids of the wrong form") from None
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -132,7 +154,7 @@ def _parse_entry(number: int, found: Any) -> RingEntry:
         raise ValueError(f"has a name that this version does not know, at key {number}")
     try:
         entry = RingEntry(
-            id=_as_text(found["id"]),
+            id=_as_id(found["id"]),
             key=_as_text(found["key"]),
             state=KeyState(found["state"]),
             added=_as_date(found["added"]),
@@ -164,6 +186,12 @@ def _as_text(value: Any) -> str:
     return value
 
 
+def _as_id(value: Any) -> str:
+    if not isinstance(value, str) or not _ID.fullmatch(value):
+        raise ValueError
+    return value
+
+
 def _as_date(value: Any) -> datetime:
     if not isinstance(value, str) or not _DATE.fullmatch(value):
         raise ValueError
@@ -184,6 +212,7 @@ def write_document(document: RingDocument) -> str:
             "format": FORMAT,
             "version": document.version,
             "keys": [_write_entry(entry) for entry in document.entries],
+            "pruned": sorted(document.pruned),
         },
         indent=1,
     )
@@ -219,7 +248,8 @@ def build_ring(
     Args:
         password: What keys are wrapped with; a text is taken as UTF-8.
         known: Keys that were read before: unwrapping is dear on purpose.
-        accepted: Keys that are accepted beside those of the document.
+        accepted: Keys that are accepted beside those of the document, but for those
+            whose end it knows.
 
     Raises:
         ValueError: A key is damaged, weak, another than its id says, or wrapped with
@@ -239,7 +269,8 @@ def build_ring(
             issuing.append(key)
         else:
             others.append(key)
-    return KeyRing.of(issuing, [*others, *accepted]), keys
+    beside = [key for key in accepted if key.key_id not in document.pruned]
+    return KeyRing.of(issuing, [*others, *beside]), keys
 
 
 def _read_key(text: str, password: str | bytes | None, where: str) -> RingKey:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from .entries import RingDocument, build_ring, parse_document, write_document
-from .ring import KeyRing, RingKey
+from .ring import KeyRing, Purpose, RingKey
 from .rotation import RELOAD_INTERVAL
 from .source import ForkSafeLock, Ticks, monotonic
 
@@ -56,12 +56,15 @@ def refuse_older(document: RingDocument, newest: int) -> None:
     if document.version < newest:
         raise OlderFile(
             f"is version {document.version}, older than version {newest}, which was "
-            "here before; if it was put back on purpose: flask paseto keys restore"
+            "here before; if it was put back on purpose: flask paseto keys restore "
+            "--keyring FILE"
         )
 
 
-def _read_private(path: Path) -> str:
-    """Return the text of a file that nobody else may read."""
+def _read_private(path: Path) -> bytes:
+    """Return what is in a file that nobody else may read."""
+    if not hasattr(os, "geteuid"):
+        raise ValueError("cannot be used on this system: it has no owners of files")
     try:
         with open(path, "rb") as file:
             status = os.fstat(file.fileno())
@@ -75,10 +78,7 @@ def _read_private(path: Path) -> str:
         raise ValueError(f"cannot be read: {fault.strerror}") from None
     if len(raw) > MAX_SIZE:
         raise ValueError(f"is larger than {MAX_SIZE} bytes")
-    try:
-        return raw.decode()
-    except UnicodeError:
-        raise ValueError("is not UTF-8") from None
+    return raw
 
 
 def _check_mode(mode: int, descriptor: int) -> None:
@@ -209,12 +209,14 @@ class FileKeys:
         password: str | bytes | None = None,
         accepted: Iterable[RingKey] = (),
         issuer: str | None = None,
+        purpose: Purpose | None = None,
         ticks: Ticks = monotonic,
     ) -> None:
         self._path = path
         self._password = password
         self._accepted = tuple(accepted)
         self._issuer = issuer
+        self._purpose = purpose
         self._ticks = ticks
         self._lock = ForkSafeLock()
         self._known: dict[str, RingKey] = {}
@@ -235,13 +237,15 @@ class FileKeys:
 
     def _look(self) -> None:
         with self._lock:
-            if self._ticks() < self._next:
+            now = self._ticks()
+            if now < self._next:
                 return  # another thread was here
             signature = self._sign()
             if signature != self._signature:
                 self._reload()
                 self._signature = signature
-            self._next = self._ticks() + RELOAD_INTERVAL.total_seconds()
+            # From before the look: it does not see what comes while it reads.
+            self._next = now + RELOAD_INTERVAL.total_seconds()
 
     def _reload(self) -> None:
         try:
@@ -263,6 +267,11 @@ class FileKeys:
             accepted=self._accepted,
         )
         refuse_issuer(ring, self._issuer)
+        if self._purpose not in (None, ring.purpose):
+            raise ValueError(
+                f"issues {ring.purpose} tokens, while PASETO_PURPOSE is "
+                f"{self._purpose!r}; take PASETO_PURPOSE out"
+            )
         self._known, self._version = known, document.version
         return ring
 

@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from pyseto import Key, KeyInterface
 
-from .paserk import decode_paserk, parse_paserk, parse_pem
+from .paserk import decode_paserk, parse_paserk, parse_pem, refuse_wrapped
 from .ring import RingKey
 from .secrecy import refuse_guessable, refuse_other_things
 
@@ -73,6 +73,7 @@ def read_local_key(value: Any, *, version: int, manager: str) -> RingKey:
         return _checked(Key.new(version, "local", value), value)
     if not isinstance(value, str):
         raise ValueError("must be a PASERK, a text, or 32 bytes")
+    refuse_wrapped(value)
     if re.match(r"k[34]\.(local|secret|public)\.", value):
         return _checked(parse_paserk(value, "local"), decode_paserk(value))
     return derive_local_key(value, version=version, manager=manager)

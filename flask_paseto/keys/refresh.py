@@ -120,16 +120,17 @@ class Refreshed(Generic[T]):
             if not self._is_due(now, out_of_turn):
                 return  # another caller was here
             # Those of a parent process are dead; one that hangs is given up.
-            self._threads = [each for each in self._threads if each.is_alive()]
-            if len(self._threads) >= _MOST_THREADS:
+            alive = [each for each in self._threads if each.is_alive()]
+            if len(alive) >= _MOST_THREADS:
                 return
-            self._failing = self._succeeded < self._started
-            self._process, self._started = os.getpid(), now
-            self._next = now + max(RETRY_INTERVAL, self._timeout)
             name = f"flask_paseto: {self._name}"
             thread = Thread(target=self._run, args=(now,), name=name, daemon=True)
-            self._threads.append(thread)
             thread.start()
+            self._threads = [*alive, thread]
+            self._failing = self._succeeded < self._started
+            self._process = os.getpid()
+            self._next = now + max(RETRY_INTERVAL, self._timeout)
+            self._started = now  # last: who sees this finds the thread
 
     def _wait(self, now: float) -> None:
         """Wait for the fetch under way, as long as it may take."""

@@ -7,15 +7,15 @@ import logging
 import re
 import ssl
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
+from http.client import HTTPConnection, HTTPException, HTTPResponse
 from ipaddress import ip_address
-from socket import SHUT_RDWR
+from socket import SHUT_RDWR, create_connection, socket
 from threading import Timer
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from ..errors import KeysUnavailable
 from .material import read_public_key
@@ -150,36 +150,43 @@ def _get(url: str, timeout: float, etag: str | None) -> _Answer:
     Raises:
         FetchFailed: It says why.
     """
-    parts = urlsplit(url)
-    host = parts.hostname or ""
-    connection: HTTPConnection
-    if parts.scheme == "https":
-        verifying = ssl.create_default_context()
-        connection = HTTPSConnection(
-            host, parts.port or 443, timeout=timeout, context=verifying
-        )
-    else:
-        connection = HTTPConnection(host, parts.port or 80, timeout=timeout)
-    # The time-out of a socket is one for each read, and a slow server drips.
-    cut = Timer(timeout, _cut, [connection])
-    cut.daemon = True
-    cut.start()
+    started = monotonic()
     try:
-        return _ask(connection, parts.path or "/", parts.query, etag)
+        answer = _ask_in_time(urlsplit(url), timeout, etag)
     except ssl.SSLCertVerificationError:
         raise FetchFailed("has a certificate that cannot be verified") from None
     except (OSError, HTTPException, ValueError):
         raise FetchFailed("cannot be reached, or does not answer in time") from None
-    finally:
-        cut.cancel()
-        connection.close()
+    if monotonic() >= started + timeout:  # what was cut may look whole
+        raise FetchFailed("cannot be reached, or does not answer in time")
+    return answer
 
 
-def _cut(connection: HTTPConnection) -> None:
-    sock = connection.sock
-    if sock is not None:
-        with suppress(OSError):
-            sock.shutdown(SHUT_RDWR)
+def _ask_in_time(parts: SplitResult, timeout: float, etag: str | None) -> _Answer:
+    secure = parts.scheme == "https"
+    host, default = parts.hostname or "", 443 if secure else 80
+    sock = create_connection((host, parts.port or default), timeout)
+    # A hold on the line that outlives what TLS and http.client make of the socket,
+    # whose time-out is one for each read: a slow server drips.
+    line = sock.dup()
+    cut = Timer(timeout, _cut, [line])
+    cut.daemon = True
+    cut.start()
+    connection = HTTPConnection(host, parts.port or default)
+    connection.default_port = default  # it stands in no Host header
+    with ExitStack() as held:
+        for end in (line.close, cut.cancel, connection.close):
+            held.callback(end)
+        connection.sock = sock
+        if secure:
+            verifying = ssl.create_default_context()
+            connection.sock = verifying.wrap_socket(sock, server_hostname=host)
+        return _ask(connection, parts.path or "/", parts.query, etag)
+
+
+def _cut(line: socket) -> None:
+    with suppress(OSError):
+        line.shutdown(SHUT_RDWR)
 
 
 def _ask(
@@ -190,7 +197,7 @@ def _ask(
         headers["If-None-Match"] = etag
     connection.request("GET", f"{path}?{query}" if query else path, headers=headers)
     response = connection.getresponse()
-    max_age = _read_max_age(response.getheader("Cache-Control", ""))
+    max_age = _read_max_age(response)
     if response.status == 304 and etag is not None:
         return _Answer(None, etag, max_age)
     if 300 <= response.status < 400:
@@ -212,9 +219,14 @@ def _read_body(response: HTTPResponse) -> bytes:
     return body
 
 
-def _read_max_age(control: str) -> float:
-    found = re.search(r"\bmax-age=([0-9]{1,9})\b", control)
-    return float(found[1]) if found else 0.0
+def _read_max_age(response: HTTPResponse) -> float:
+    """Return the seconds that are left of `max-age` (RFC 9111 section 4.2)."""
+    found = re.search(
+        r"\bmax-age=([0-9]{1,9})\b", response.getheader("Cache-Control", "")
+    )
+    age = response.getheader("Age", "0").strip()
+    spent = float(age) if re.fullmatch(r"[0-9]{1,9}", age) else 0.0
+    return float(found[1]) - spent if found else 0.0
 
 
 def read_keyset(body: bytes, issuer: str) -> tuple[RingKey, ...]:

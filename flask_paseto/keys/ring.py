@@ -22,7 +22,8 @@ KEY_SETTINGS = {
     "PASERK, or a PEM of Ed25519 or P-384.",
     "PUBLIC_KEY": "The key that verifies `public` tokens: a `k4.public` or `k3.public` "
     "PASERK or a PEM. Beside `PASETO_PRIVATE_KEY` it must be its other half.",
-    "PUBLIC_KEYS": "A list of public keys, all of them accepted.",
+    "PUBLIC_KEYS": "A list of public keys, all of them accepted; or a dict from issuer "
+    "to a key or a list of keys, each tied to its issuer.",
 }
 
 # What is left of the body when the payload is empty: nonce and tag, or signature.

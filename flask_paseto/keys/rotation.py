@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from .entries import KeyState, RingDocument, RingEntry, format_moment
+from .entries import KeyState, RingDocument, RingEntry
 
 RELOAD_INTERVAL = timedelta(seconds=1)  # how often a reader looks at the file
 _SLACK = timedelta(seconds=1)  # for a look that is under way
@@ -50,7 +50,7 @@ class Pace:
         """Return how long after a change every reader has seen it."""
         if self.settle is not None:
             return self.settle
-        published = entry.kind.endswith(".public")
+        published = entry.purpose == "public"
         slowest = max(
             RELOAD_INTERVAL, self.loader_age, self.keyset_age if published else _SLACK
         )
@@ -61,10 +61,12 @@ def announce(document: RingDocument, entry: RingEntry) -> RingDocument:
     """Return the document with a new key; the first that can issue does so at once.
 
     Raises:
-        ValueError: The key is there already.
+        ValueError: The key is there already, or was there and has ended.
     """
     if any(each.id == entry.id for each in document.entries):
         raise ValueError(f"{entry.id} is in the ring already")
+    if entry.id in document.pruned:
+        raise ValueError(f"{entry.id} was in the ring and has ended: it stays out")
     if not entry.can_issue:
         entry = replace(entry, state=KeyState.ACCEPTED)
     elif document.issuing is None:
@@ -91,20 +93,19 @@ def promote(
         )
     ready = entry.added + pace.settle_time(entry)
     if now < ready and not force:
-        raise TooEarly(
-            f"{entry.id} may not have been seen by every reader before "
-            f"{format_moment(ready)}",
-            ready,
-        )
-    former = document.issuing
+        raise TooEarly(f"not every reader may know {entry.id} yet", ready)
     lifetime = pace.lifetime if pace.known else None
     promoted = replace(entry, state=KeyState.ISSUING, lifetime=lifetime)
-    changes = {promoted.id: promoted}
-    if former is not None:
-        changes[former.id] = _dated(
-            replace(former, state=KeyState.ACCEPTED, issued_until=now), pace
-        )
-    return document.changed(changes.get(each.id, each) for each in document.entries)
+
+    def step(each: RingEntry) -> RingEntry:
+        if each.id == promoted.id:
+            return promoted
+        if each.state is not KeyState.ISSUING:
+            return each
+        former = replace(each, state=KeyState.ACCEPTED, issued_until=now)
+        return _dated(former, pace)
+
+    return document.changed(map(step, document.entries))
 
 
 def _dated(entry: RingEntry, pace: Pace) -> RingEntry:
@@ -144,9 +145,27 @@ def retire(
 
 
 def prune(document: RingDocument, now: datetime) -> RingDocument:
-    """Return the document without the keys whose date is over."""
+    """Return the document without the keys whose date is over; their ids stay.
+
+    A setting beside the file may hold such a key still, where it has no date.
+    """
     kept = [each for each in document.entries if not has_ended(each, now)]
-    return document if len(kept) == len(document.entries) else document.changed(kept)
+    if len(kept) == len(document.entries):
+        return document
+    ended = {each.id for each in document.entries if has_ended(each, now)}
+    return replace(document.changed(kept), pruned=document.pruned | ended)
+
+
+def note_lifetime(document: RingDocument, pace: Pace) -> RingDocument:
+    """Return the document in which the issuing key has the longest lifetime noted."""
+    issuing = document.issuing
+    if issuing is None or not pace.known or pace.lifetime is None:
+        return document
+    if issuing.lifetime is not None and issuing.lifetime >= pace.lifetime:
+        return document
+    noted = replace(issuing, lifetime=pace.lifetime)
+    entries = (noted if each is issuing else each for each in document.entries)
+    return replace(document, entries=tuple(entries))
 
 
 def has_ended(entry: RingEntry, now: datetime) -> bool:

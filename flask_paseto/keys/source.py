@@ -136,5 +136,5 @@ def _renew_locks() -> None:
         lock.renew()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_renew_locks)
+# Where processes do not fork, nothing is to be done.
+getattr(os, "register_at_fork", dict)(after_in_child=_renew_locks)

@@ -74,8 +74,11 @@ def _own_keys(
         return _from_loader(settings, faults, options, loader)
     if options.keyring is not None:
         return _from_file(settings, faults, options, options.keyring)
-    if options.keysets and not key_settings(settings):
-        return FixedKeys(KeyRing.of())  # it verifies, and issues nothing
+    others = {PREFIX + "KEYRING", PREFIX + "KEYSET_URL"} & settings.keys()
+    if others and not key_settings(settings):
+        # It verifies by an address and issues nothing; or what is set is a fault,
+        # and Flask's SECRET_KEY is not meant.
+        return FixedKeys(KeyRing.of())
     return FixedKeys(
         read_ring(settings, faults, version=options.version, purpose=options.purpose)
     )
@@ -92,20 +95,17 @@ def _from_file(
     if len(faults) > before:
         return FixedKeys(KeyRing.of())
     try:
-        keys = FileKeys(
-            path, password=options.password, accepted=accepted, issuer=options.issuer
+        return FileKeys(
+            path,
+            password=options.password,
+            accepted=accepted,
+            issuer=options.issuer,
+            purpose=options.purpose,
         )
     except ValueError as fault:
         hint = "" if path.exists() else f"; flask paseto keys rotate --keyring {path}"
         faults.append(f"PASETO_KEYRING ({path}) {fault}{hint}")
         return FixedKeys(KeyRing.of())
-    purpose = keys.current().purpose
-    if options.purpose not in (None, purpose):
-        faults.append(
-            f"PASETO_PURPOSE is {options.purpose!r}, but the key of PASETO_KEYRING "
-            f"issues {purpose} tokens; take PASETO_PURPOSE out"
-        )
-    return keys
 
 
 def _from_loader(
@@ -148,9 +148,7 @@ class _LoadedReader:
     def __call__(self, found: Any, former: KeyRing | None) -> KeyRing:
         if former is not None and found == self._last:
             return former
-        if isinstance(found, bytes):
-            found = found.decode()
-        if isinstance(found, str):
+        if isinstance(found, str | bytes):
             ring = self._read_text(found)
         elif isinstance(found, Mapping):
             ring = self._read_settings(found)
@@ -162,7 +160,7 @@ class _LoadedReader:
         self._last = deepcopy(found)  # the loader may go on to change it
         return ring
 
-    def _read_text(self, text: str) -> KeyRing:
+    def _read_text(self, text: str | bytes) -> KeyRing:
         document = parse_document(text)
         refuse_older(document, self._version)
         password = self._options.password
