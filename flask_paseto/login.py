@@ -103,9 +103,7 @@ class Login:
         session: Membership,
     ) -> Draft:
         """Return the token of this stamp, sealed."""
-        payload = self._claims(token_type, options, fresh, stamp)
-        if session.session_id is not None:
-            payload["sid"] = session.session_id
+        payload = self._claims(token_type, options, fresh, stamp, session)
         extra = self._extra_claims(options.get("user_claims"))
         payload.update(extra)
         footer = options.get("footer")
@@ -247,6 +245,7 @@ class Login:
         options: StepOptions,
         fresh: bool | timedelta | int,
         stamp: Stamp,
+        session: Membership,
     ) -> dict[str, Any]:
         """Return the claims of ours, by their wire names, those that are set."""
         issuer, expires, login = (
@@ -259,6 +258,7 @@ class Login:
             "sub": self.subject,
             "type": token_type,
             "jti": stamp.jti,
+            "sid": session.session_id,
             "iat": format_date(stamp.issued_at),
             "exp": expires and format_date(expires),
             "nbf": self._not_before(options.get("not_before"), expires),
