@@ -25,6 +25,7 @@ from .payload import format_date
 from .rows import (
     Membership,
     Stamp,
+    answer_of,
     find_row,
     issued_of,
     join_row,
@@ -307,7 +308,9 @@ class Login:
         store, record = self.state.store, self.record
         if store is None:
             return Membership(session_id=self._session_id(token_type, options))
-        answer = None if record is None else record.answer
+        answer = None
+        if record is not None and self.verified is not None:
+            answer = answer_of(self.verified, record, self.state, store)
         if answer is not None and answer.verdict is Verdict.PREVIOUS:
             raise RevokedToken  # within the grace: for rotate_token_pair alone
         given = options.get("session_id")
