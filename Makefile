@@ -48,7 +48,7 @@ clean: ## Remove what the other targets made (the example's instance/ stays)
 # What each target installs.
 $(VENV)/.stamp-example: extras := example
 $(VENV)/.stamp-test: extras := test
-$(VENV)/.stamp-lint: extras := lint,example,async
+$(VENV)/.stamp-lint: extras := lint,example,async,redis
 $(VENV)/.stamp-docs: extras := docs
 $(VENV)/.stamp-bench: extras := bench
 

@@ -7,9 +7,12 @@ share it; a test that looks at everything looks for what it made itself.
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from secrets import token_hex
 from typing import Any
 
@@ -24,8 +27,11 @@ from flask_paseto.stores import (
     TokenRef,
     micros,
     new_id,
+    open_store,
 )
 from flask_paseto.testing import Clock
+
+from . import valkey
 
 SECOND = 1_000_000
 MINUTE = 60 * SECOND
@@ -57,7 +63,34 @@ def memory() -> Iterator[Tried]:
     store.close()
 
 
-STORES: dict[str, Callable[[], AbstractContextManager[Tried]]] = {"memory": memory}
+@contextmanager
+def redis() -> Iterator[Tried]:
+    url = os.environ.get("TEST_REDIS_URL") or valkey.shared().url
+    yield from _on_server(url)
+
+
+@contextmanager
+def redis_cluster() -> Iterator[Tried]:
+    yield from _on_server(valkey.shared_cluster().url)
+
+
+def _on_server(url: str) -> Iterator[Tried]:
+    # The machine may be busy: that a call ends in time has tests of its own.
+    store = open_store(url, clock=no_clock, timeout=timedelta(seconds=20))
+    store.create()
+    yield Tried(store, time.sleep, lambda: time.time_ns() // 1000)
+    store.close()
+
+
+def no_clock() -> datetime:
+    raise AssertionError("a server has a clock of its own")
+
+
+STORES: dict[str, Callable[[], AbstractContextManager[Tried]]] = {
+    "memory": memory,
+    "redis": redis,
+    "redis cluster": redis_cluster,
+}
 
 
 def new_subject() -> str:
