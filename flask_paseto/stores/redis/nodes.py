@@ -14,7 +14,7 @@ from redis.crc import key_slot
 from redis.exceptions import ClusterDownError, RedisError
 from redis.sentinel import Sentinel
 
-from .connections import Pool, options
+from .connections import OfProcess, Pool, options
 from .url import Address, Target, Way
 
 BUCKETS = tuple(f"{number:02x}" for number in range(256))
@@ -90,10 +90,10 @@ class Sentinels:
         self._doubtful = True
         # All are asked within the time of one call.
         share = timeout / len(target.addresses)
-        self._sentinel: _Asks = cast(Callable[..., _Asks], Sentinel)(
-            target.addresses,
-            sentinel_kwargs={**options(target, share), **target.sentinel_login}
-            | ({"ssl": True} if target.tls else {}),
+        kwargs = {**options(target, share), **target.sentinel_login, "ssl": target.tls}
+        make = cast(Callable[..., _Asks], Sentinel)
+        self._sentinel = OfProcess(
+            lambda: make(target.addresses, sentinel_kwargs=kwargs)
         )
 
     def of(self, bucket: str) -> Pool:
@@ -101,7 +101,7 @@ class Sentinels:
         pool = self._pool
         if pool is not None and not self._doubtful:
             return pool
-        host, port = self._sentinel.discover_master(self._target.service)
+        host, port = self._sentinel.get().discover_master(self._target.service)
         if pool is None or pool.address != (host, port):
             self.close()
             pool = Pool(self._target, (host, port), timeout=self._timeout)
@@ -174,7 +174,7 @@ class Cluster:
             return
         known = dict.fromkeys([*self._of.values(), *self._target.addresses])
         order = sorted(known, key=lambda address: address == self._last)
-        failed: RedisError | None = None
+        failed: RedisError = ClusterDownError("CLUSTERDOWN nobody was asked")
         for address in order[:3]:
             try:
                 reply = self._at(address).ask([(b"CLUSTER", b"SLOTS")])[0]
@@ -184,7 +184,7 @@ class Cluster:
             self._of = dict(_owners(reply, address))
             self._doubtful = False
             return
-        if failed is not None and not self._of:
+        if not self._of:
             raise failed
 
 
