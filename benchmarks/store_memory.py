@@ -81,7 +81,7 @@ def no_clock() -> datetime:
 
 
 def used(admin: Redis) -> int:
-    return int(admin.info("memory")["used_memory"])  # type: ignore[index]
+    return int(admin.info("memory")["used_memory"])
 
 
 def measure(url: str, count: int) -> Iterator[tuple[str, float]]:

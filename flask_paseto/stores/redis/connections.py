@@ -68,9 +68,9 @@ class Link(Protocol):
 class OfProcess(Generic[_T]):
     """What each process makes for itself, at its first use.
 
-    The driver's pool takes its lock to start anew in a child: it waits for ever if
-    another thread of the parent held the lock while it forked. A lock of our own would
-    have the same fault, so two threads may make one each, and one of them is dropped.
+    A lock that another thread held while the parent forked is never released in the
+    child, so nothing that has one is taken over, and no lock guards this: two threads
+    may make one each, and one of them is dropped.
 
     Args:
         make: Makes it.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from secrets import token_hex
-from time import time_ns
 
 from . import revocations
 from .calls import Caller
@@ -26,9 +25,8 @@ def mark_anew(caller: Caller, found: set[str]) -> None:
     It is later than all that are there, and a marker never goes back: of two who do
     this at once, one wins everywhere.
     """
-    latest = max(int(one[:16] or "0", 16) for one in found)
-    now = max(time_ns() // 1000, latest + 1)
-    _mark(caller, f"{now:016x}{token_hex(4)}")
+    latest = max(int(one[:8] or "0", 16) for one in found)
+    _mark(caller, f"{latest + 1:08x}{token_hex(8)}")
 
 
 def _mark(caller: Caller, incarnation: str) -> set[str]:
