@@ -56,7 +56,7 @@ clean: ## Remove what the other targets made (the example's instance/ stays)
 $(VENV)/.stamp-example: extras := example
 $(VENV)/.stamp-test: extras := test
 $(VENV)/.stamp-interop: extras := test,interop
-$(VENV)/.stamp-lint: extras := lint,example,async,postgresql
+$(VENV)/.stamp-lint: extras := lint,example,async,postgresql,redis
 $(VENV)/.stamp-docs: extras := docs
 $(VENV)/.stamp-bench: extras := bench
 $(VENV)/.stamp-drill: extras := drill

@@ -34,7 +34,7 @@ from flask_paseto.stores import (
 )
 from flask_paseto.testing import Clock
 
-from . import postgresql
+from . import postgresql, valkey
 
 SECOND = 1_000_000
 MINUTE = 60 * SECOND
@@ -78,6 +78,16 @@ def postgres() -> Iterator[Tried]:
     yield from _on_server(url)
 
 
+def redis() -> Iterator[Tried]:
+    url = os.environ.get("TEST_REDIS_URL") or valkey.shared().url
+    yield from _on_server(url)
+
+
+@contextmanager
+def redis_cluster() -> Iterator[Tried]:
+    yield from _on_server(valkey.shared_cluster().url)
+
+
 def _on_server(url: str) -> Iterator[Tried]:
     # The machine may be busy: that a call ends in time has tests of its own.
     store = open_store(url, clock=no_clock, timeout=timedelta(seconds=20))
@@ -94,6 +104,8 @@ STORES: dict[str, Callable[[], AbstractContextManager[Tried]]] = {
     "memory": memory,
     "sqlite": sqlite,
     "postgresql": postgres,
+    "redis": redis,
+    "redis cluster": redis_cluster,
 }
 
 

@@ -649,6 +649,7 @@ def test_there_is_one_clock() -> None:
         ("testing.py", "now"),
         ("source.py", "monotonic"),
         # What a store and its deadlines go by is theirs.
+        ("connections.py", "monotonic"),
         ("deadline.py", "monotonic"),
         ("sqlite.py", "time_ns"),
     }

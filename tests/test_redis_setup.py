@@ -1,0 +1,402 @@
+"""The URL of a Redis is read strictly, and a wrong set-up says what to do about it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import traceback
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from redis.exceptions import ResponseError
+
+from flask_paseto import ConfigurationError, StoreUnavailable
+from flask_paseto.stores import Store, Verdict, open_store
+from flask_paseto.stores.redis import RedisStore, open_redis
+from flask_paseto.stores.redis.faults import EVICTS, FORGETS, MIXED, REPLICA, refusal
+from flask_paseto.stores.redis.url import Target, Way, read_url
+
+from .stores import login, new_subject, no_clock, ref, single
+from .valkey import Server, free_port, server, shared
+
+TIMEOUT = timedelta(seconds=5)
+SECRET = "s3cret"
+
+
+def opened(url: str, timeout: timedelta = TIMEOUT) -> Store:
+    return open_store(url, clock=no_clock, timeout=timeout)
+
+
+@pytest.fixture
+def own() -> Iterator[Server]:
+    """Return a server on TCP whose settings a test may spoil."""
+    with server(port=free_port(), bind="127.0.0.1") as started:
+        yield started
+
+
+# The URL
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("redis://h", {"addresses": (("h", 6379),), "way": Way.SINGLE, "replicas": 0}),
+        ("redis://", {"addresses": (("localhost", 6379),)}),
+        ("valkey://h:1/3", {"addresses": (("h", 1),), "db": 3, "tls": False}),
+        ("redis://h?db=3", {"db": 3}),
+        ("redis://h/3?db=3", {"db": 3}),
+        ("redis:///4", {"addresses": (("localhost", 6379),), "db": 4}),
+        ("redis:///run/v.sock", {"socket": "/run/v.sock", "addresses": (), "db": 0}),
+        ("redis:///run/a%20b?db=2", {"socket": "/run/a b", "db": 2}),
+        ("redis://[::1]:7", {"addresses": (("::1", 7),)}),
+        ("redis://[::1]", {"addresses": (("::1", 6379),)}),
+        ("redis://:p%40s@h", {"password": "p@s", "username": None}),
+        ("redis://u:p%23s@h", {"password": "p#s", "username": "u"}),
+        ("redis://h?replicas=2", {"replicas": 2}),
+        ("redis://h?max_connections=9&client_name=app", {"client_name": "app"}),
+        (
+            "rediss://h",
+            {"tls": True, "ssl_cert_reqs": "required", "ssl_check_hostname": True},
+        ),
+        (
+            "valkeys://h?ssl_cert_reqs=none&ssl_ca_certs=/ca.pem",
+            {"ssl_check_hostname": False, "ssl_ca_certs": "/ca.pem"},
+        ),
+        (
+            "redis+cluster://a:1,b",
+            {"way": Way.CLUSTER, "addresses": (("a", 1), ("b", 6379)), "replicas": 1},
+        ),
+        ("VALKEYS+CLUSTER://a?replicas=0", {"tls": True, "replicas": 0}),
+        (
+            "redis+sentinel://u:p@a,b:1/m%2Fx/2?sentinel_username=s&sentinel_password=q",
+            {
+                "way": Way.SENTINEL,
+                "addresses": (("a", 26379), ("b", 1)),
+                "service": "m/x",
+                "db": 2,
+                "replicas": 1,
+                "sentinel": {"username": "s", "password": "q"},
+            },
+        ),
+    ],
+)
+def test_a_url_is_read(url: str, expected: dict[str, Any]) -> None:
+    target = read_url(url)
+
+    found = {
+        "username": None,
+        **{name: getattr(target, name) for name in Target.__dataclass_fields__},
+        **target.login,
+        "sentinel": target.sentinel_login,
+    }
+    assert {name: found[name] for name in expected} == expected
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://h/x",
+        "redis://h/1/2",
+        "redis://h/run/v.sock",
+        "rediss:///run/v.sock",
+        f"redis://h?passwort={SECRET}",
+        f"redis://u:pa?{SECRET}=@h",
+        f"redis://u:pa#{SECRET}@h",
+        f"redis://u:pa/{SECRET}@h",
+        f"redis://{SECRET}@h",
+        f"redis://u:p@{SECRET}@x@h:port",
+        f"redis://[{SECRET}",
+        "redis://h?socket_timeout=9",
+        "redis://h?retry_on_timeout=yes",
+        "redis://h?db=x",
+        "redis://h?db=-1",
+        "redis://h?db=٣",
+        "redis://h/1?db=2",
+        "redis://h?replicas=",
+        "redis://h?max_connections=0",
+        "redis://h?ssl_ca_certs=/ca.pem",
+        "rediss://h?ssl_cert_reqs=optional",
+        "redis://h?sentinel_password=x",
+        "redis://a,b",
+        "redis://h:0",
+        "redis://h:65536",
+        "redis://h:x",
+        "redis+cluster://a,,b:x",
+        "redis+cluster://a/1",
+        "redis+cluster://a?db=1",
+        "redis+sentinel://a",
+        "redis+sentinel://a/m/x",
+        "redis+sentinel://a/m/1/2",
+    ],
+)
+def test_a_url_that_is_not_understood_is_refused_and_not_repeated(url: str) -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        open_redis(url, timeout=TIMEOUT)
+
+    assert str(refused.value).startswith("PASETO_STORE ")
+    assert SECRET not in str(refused.value)
+    assert refused.value.__cause__ is None
+    assert refused.value.__suppress_context__ or refused.value.__context__ is None
+
+
+def test_no_secret_is_in_the_text_of_a_target() -> None:
+    url = f"redis+sentinel://u:{SECRET}@h/m?sentinel_password={SECRET}"
+    assert SECRET not in repr(read_url(url))
+
+
+def test_opening_connects_to_nothing() -> None:
+    for scheme in ("redis", "rediss", "redis+cluster"):
+        assert type(opened(f"{scheme}://127.0.0.1:1")) is RedisStore
+    opened("redis+sentinel://127.0.0.1:1/m").close()
+
+
+# Set-ups that do not work
+
+
+def assert_faulty(store: Store, *words: str) -> None:
+    """Assert that the first use says what is wrong, and `check` the same."""
+    with pytest.raises(ConfigurationError) as refused:
+        store.check_token(single(new_subject(), 0))
+    message = str(refused.value)
+    assert message.startswith("PASETO_STORE ")
+    for word in words:
+        assert word in message
+    assert SECRET not in message
+    assert refused.value.__cause__ is refused.value.__context__ is None
+    assert store.check() == (message,)
+
+
+def test_wrong_credentials_are_named_at_the_first_use(own: Server) -> None:
+    with own.admin as admin:
+        admin.config_set("requirepass", "right")
+    for login_ in (f":{SECRET}@", f"nobody:{SECRET}@"):
+        assert_faulty(opened(f"redis://{login_}127.0.0.1:{own.port}"), "password")
+    assert_faulty(opened(f"redis://127.0.0.1:{own.port}"), "user or password")
+    right = opened(f"redis://default:right@127.0.0.1:{own.port}/1")
+    right.create()
+    assert right.check() == ()
+    right.close()
+
+
+def test_credentials_that_stop_to_work_are_an_outage(own: Server) -> None:
+    """The app runs: its guards answer 503, not 500."""
+    store = opened(own.url)
+    store.create()
+    with own.admin as admin:
+        admin.config_set("requirepass", "new")
+    store.close()
+
+    with pytest.raises(StoreUnavailable):
+        store.check_token(single(new_subject(), 0))
+    store.close()
+
+
+def test_a_permission_that_lacks_is_named(own: Server) -> None:
+    with own.admin as admin:
+        admin.acl_setuser(
+            "weak", enabled=True, passwords=["+pw"], categories=["+@all"],
+            commands=["-evalsha", "-eval"], keys=["*"],
+        )  # fmt: skip
+    store = opened(f"redis://weak:pw@127.0.0.1:{own.port}")
+
+    with pytest.raises(ConfigurationError, match=r"^PASETO_STORE .*permission"):
+        store.check_token(single(new_subject(), 0))
+    store.close()
+
+
+@pytest.mark.parametrize("policy", ["allkeys-lru", "volatile-ttl"])
+def test_a_server_that_evicts_is_not_used(own: Server, policy: str) -> None:
+    """It would throw a revocation away to make room."""
+    with own.admin as admin:
+        admin.config_set("maxmemory-policy", policy)
+        store = opened(own.url)
+        assert_faulty(store, "maxmemory-policy", "noeviction")
+
+        admin.config_set("maxmemory-policy", "noeviction")
+        store.create()
+        assert store.check() == ()
+        admin.config_set("maxmemory-policy", policy)
+    assert store.check() == (EVICTS,)
+    store.close()
+    with pytest.raises(StoreUnavailable):
+        store.check_token(single(new_subject(), 0))
+    store.close()
+
+
+def test_a_server_that_forgets_in_a_crash_is_reported() -> None:
+    with server(appendonly="no") as started:
+        store = opened(started.url)
+        store.create()
+        assert store.check() == (FORGETS,)
+        store.close()
+
+
+def test_a_replica_and_markers_that_differ_are_reported(own: Server) -> None:
+    store = opened(own.url)
+    store.create()
+    with own.admin as admin:
+        admin.set("fp:{17}:i", f"{1:024x}")
+        assert store.check() == (MIXED,)
+        with pytest.raises(StoreUnavailable):
+            store.changes(None, horizon=1)
+        store.create()
+        assert store.check() == ()
+        admin.replicaof("127.0.0.1", "1")
+    with pytest.raises(StoreUnavailable):
+        store.check()
+    store.close()
+    assert REPLICA
+
+
+def test_a_server_alone_is_no_cluster(own: Server) -> None:
+    alone = opened(f"redis+cluster://127.0.0.1:{own.port}")
+    assert_faulty(alone, "take '+cluster' out")
+    alone.close()
+
+
+def test_a_database_that_is_not_there_is_named(own: Server) -> None:
+    assert_faulty(opened(f"{own.url}?db=999"), "database")
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ("unknown command", "Valkey 7.2"),
+        ("Error compiling script", "Redis 7"),
+    ],
+)
+def test_a_server_that_is_too_old_is_named(text: str, word: str) -> None:
+    """No such server is here: these are its words."""
+    assert word in str(refusal(ResponseError(text), proven=False))
+    assert type(refusal(ResponseError(text), proven=True)) is StoreUnavailable
+
+
+@pytest.mark.parametrize(
+    "text", ["BUSY Redis is busy", "MISCONF Errors writing", "NOREPLICAS Not enough"]
+)
+def test_a_server_that_cannot_serve_now_is_an_outage_at_the_first_use_too(
+    text: str,
+) -> None:
+    assert type(refusal(ResponseError(text), proven=False)) is StoreUnavailable
+
+
+def test_something_that_is_no_redis_is_an_outage() -> None:
+    listener = socket.create_server(("127.0.0.1", 0))
+    port = listener.getsockname()[1]
+
+    def answer() -> None:
+        for _ in range(2):
+            link, _ = listener.accept()
+            link.recv(1000)
+            link.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+            link.close()
+
+    thread = threading.Thread(target=answer)
+    thread.start()
+    for url in (f"redis://127.0.0.1:{port}", f"redis://u:{SECRET}@127.0.0.1:{port}"):
+        with pytest.raises(StoreUnavailable) as refused:
+            opened(url).check_token(single(new_subject(), 0))
+        assert SECRET not in "".join(traceback.format_exception(refused.value))
+    thread.join(10)
+    listener.close()
+
+
+@pytest.mark.parametrize("host", ["no-such-host.invalid", "x" * 70, "a..b"])
+def test_a_host_that_is_not_there_is_an_outage(host: str) -> None:
+    with pytest.raises(StoreUnavailable):
+        opened(f"redis://{host}").check_token(single(new_subject(), 0))
+
+
+# Processes
+
+FORK = """
+import faulthandler
+faulthandler.dump_traceback_later(30, exit=True)
+import os, sys, threading, time
+from datetime import timedelta
+from flask_paseto.stores import TokenRef, Verdict, open_store
+
+store = open_store(sys.argv[1], clock=None, timeout=timedelta(seconds=5))
+revoked = TokenRef(jti="revoked", subject="a", issued_at=0)
+live = TokenRef(jti="live", subject="a", issued_at=0)
+store.revoke_token("revoked", reason="", until=None)
+stop = threading.Event()
+
+def work():
+    while not stop.is_set():
+        assert store.check_token(live) is Verdict.LIVE
+
+threads = [threading.Thread(target=work, daemon=True) for _ in range(3)]
+for thread in threads:
+    thread.start()
+
+def ask():
+    for _ in range(50):
+        assert store.check_token(revoked) is Verdict.REVOKED
+        assert store.check_token(live) is Verdict.LIVE
+
+children = []
+for _ in range(8):
+    pid = os.fork()
+    if pid == 0:
+        try:
+            ask()
+            os._exit(0)
+        finally:
+            os._exit(9)
+    children.append(pid)
+ask()
+assert [os.waitpid(pid, 0)[1] for pid in children] == [0] * 8
+stop.set()
+for thread in threads:
+    thread.join()
+"""
+
+
+def test_a_store_that_is_used_goes_on_in_children_that_are_forked() -> None:
+    """No two processes read from one connection: an answer would be another's."""
+    url = shared().url
+    opened(url).create()
+    done = subprocess.run(  # noqa: S603
+        [sys.executable, "-c", FORK, url], capture_output=True, timeout=60, check=False
+    )
+
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_call_that_is_interrupted_leaves_no_answer_behind(own: Server) -> None:
+    store = opened(own.url)
+    store.create()
+    session = login(store, new_subject())
+    revoked = login(store, new_subject())
+    store.revoke_session(revoked.session_id, reason="logout")
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        with own.stopped():
+            signal.setitimer(signal.ITIMER_REAL, 0.3)
+            with pytest.raises(KeyboardInterrupt):
+                store.check_token(ref(session))
+    finally:
+        signal.signal(signal.SIGALRM, before)
+
+    assert store.check_token(ref(revoked)) is Verdict.REVOKED
+    store.close()
+
+
+def test_nothing_else_of_the_package_needs_the_driver() -> None:
+    code = "import sys, flask_paseto.stores; assert 'redis' not in sys.modules"
+    root = Path(__file__).parents[1]
+    subprocess.run(  # noqa: S603
+        [sys.executable, "-c", code], cwd=root, env=dict(os.environ), check=True
+    )
