@@ -78,6 +78,7 @@ def postgres() -> Iterator[Tried]:
     yield from _on_server(url)
 
 
+@contextmanager
 def redis() -> Iterator[Tried]:
     url = os.environ.get("TEST_REDIS_URL") or valkey.shared().url
     yield from _on_server(url)
