@@ -651,6 +651,7 @@ def test_there_is_one_clock() -> None:
         # What a store and its deadlines go by is theirs.
         ("deadline.py", "monotonic"),
         ("sqlite.py", "time_ns"),
+        ("sqlite.py", "sleep"),
     }
 
 
