@@ -14,10 +14,10 @@ from .errors import InvalidRequest, InvalidToken
 from .identity import served_request, verified_claims
 from .locations import find_token
 from .sessions import (
-    list_sessions,
+    end_sessions,
     revoke_session,
-    revoke_subject,
     revoke_token,
+    sessions_of,
 )
 from .state import current_state
 
@@ -74,26 +74,26 @@ def _log_out() -> Response:
 
 @paseto_required
 def _log_out_everywhere() -> Response:
-    revoke_subject(verified_claims().subject, reason=LOGOUT)
+    end_sessions(verified_claims().subject, reason=LOGOUT)
     return _done(logged_out=True)
 
 
 @paseto_required
 def _show_sessions() -> dict[str, Any]:
-    found = list_sessions(verified_claims().subject)
+    found = sessions_of(verified_claims().subject)
     return {"sessions": [each.to_dict() for each in found]}
 
 
 @paseto_required
 def _end_others() -> Response:
     claims = verified_claims()
-    revoke_subject(claims.subject, reason=LOGOUT, except_session=claims.session_id)
+    end_sessions(claims.subject, reason=LOGOUT, except_session=claims.session_id)
     return _done()
 
 
 @paseto_required
 def _end_session(session_id: str) -> Any:
-    mine = list_sessions(verified_claims().subject)
+    mine = sessions_of(verified_claims().subject)
     if session_id not in {each.session_id for each in mine}:
         return {"error": "not_found", "message": "There is no such session."}, 404
     revoke_session(session_id, reason=LOGOUT)

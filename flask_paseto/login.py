@@ -203,7 +203,7 @@ class Login:
             expires_at=self._expiry(token_type, options, session),
             auth_time=auth_time,
             scopes=None if scopes is None else tuple(sorted(scopes)),
-            audience=self._audience(is_login, options.get("audience")),
+            audience=self._audience(token_type, is_login, options.get("audience")),
         )
 
     def _new_id(self) -> str:
@@ -224,12 +224,13 @@ class Login:
         return end
 
     def _audience(
-        self, is_login: bool, given: str | Iterable[str] | None
+        self, token_type: str, is_login: bool, given: str | Iterable[str] | None
     ) -> tuple[str, ...]:
         """Return the audience; a refresh never makes it wider."""
         names = None if given is None else as_names(given, "audience")
         earlier = self.earlier
-        if earlier is None or earlier.token_type != REFRESH or is_login:
+        goes_on = token_type in (ACCESS, REFRESH) and not is_login
+        if earlier is None or earlier.token_type != REFRESH or not goes_on:
             return self.state.config.audience if names is None else names
         if names is None:
             return earlier.audience
@@ -249,12 +250,8 @@ class Login:
         session: Membership,
     ) -> dict[str, Any]:
         """Return the claims of ours, by their wire names, those that are set."""
-        issuer, expires, login = (
-            options.get("issuer"),
-            stamp.expires_at,
-            stamp.auth_time,
-        )
-        audience = stamp.audience
+        issuer, audience = options.get("issuer"), stamp.audience
+        expires, login = stamp.expires_at, stamp.auth_time
         claims: dict[str, Any] = {
             "sub": self.subject,
             "type": token_type,

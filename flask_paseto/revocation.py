@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
+from typing import Any
 
 from .claims import ACCESS, REFRESH, Claims, CurrentClaims
 from .errors import (
@@ -30,13 +32,14 @@ def check_revoked(claims: CurrentClaims, state: State) -> Answer | None:
         ExpiredToken: Its session has ended.
         StoreUnavailable: It cannot be told.
     """
-    answer = None
-    if state.store is not None:
-        if claims.token_type == REFRESH:
-            answer = check_refresh(claims, state, state.store)
+    answer, store = None, state.config.store
+    if store is not None:
+        if claims.wire["type"] == REFRESH:
+            answer = check_refresh(claims, state, store)
         elif _is_checked(claims, state):
-            _check_token(claims, state, state.store)
-    _ask_loader(claims, state)
+            _check_token(claims, state, store)
+    if state.callbacks.token_in_denylist is not None:
+        _ask_loader(state.callbacks.token_in_denylist, claims, state)
     return answer
 
 
@@ -104,9 +107,8 @@ def _check_token(claims: Claims, state: State, store: Store) -> None:
         raise refusal_of(verdict, claims, state)
 
 
-def _ask_loader(claims: Claims, state: State) -> None:
-    loader = state.callbacks.token_in_denylist
-    if loader is None or not _is_checked(claims, state):
+def _ask_loader(loader: Callable[[Claims], Any], claims: Claims, state: State) -> None:
+    if not _is_checked(claims, state):
         return
     revoked = state.call(loader, claims)
     if not isinstance(revoked, bool):

@@ -61,8 +61,13 @@ def list_sessions(subject: Any) -> tuple[SessionInfo, ...]:
         StoreUnavailable: The store does not answer.
     """
     state = current_state()
-    store = state.need_store("list_sessions")
-    rows = store.list_sessions(subject_text(subject, state))
+    state.need_store("list_sessions")
+    return sessions_of(subject_text(subject, state))
+
+
+def sessions_of(subject: str) -> tuple[SessionInfo, ...]:
+    """Return the live sessions of a subject as it stands in tokens."""
+    rows = current_state().need_store("list_sessions").list_sessions(subject)
     record = current_record()
     identity = None if record is None else record.identity
     mine = None if identity is None else identity.claims.session_id
@@ -164,10 +169,20 @@ def revoke_subject(
         StoreUnavailable: It cannot be told whether they are ended.
     """
     state = current_state()
-    store = state.need_store("revoke_subject")
+    state.need_store("revoke_subject")
+    return end_sessions(
+        subject_text(subject, state), reason=reason, except_session=except_session
+    )
+
+
+def end_sessions(
+    subject: str, *, reason: str, except_session: str | None = None
+) -> int:
+    """End the sessions of a subject as it stands in tokens; give how many."""
+    state = current_state()
     reason = as_type(reason, "reason")
-    count = store.revoke_subject(
-        subject_text(subject, state),
+    count = state.need_store("revoke_subject").revoke_subject(
+        subject,
         reason=reason,
         cut_off=micros(state.clock()),
         until=_latest_end(state),

@@ -83,6 +83,7 @@ class Snapshot:
     ) -> None:
         self._store = store
         self._interval = interval.total_seconds()
+        self._due = self._interval / 2
         self._longest = longest
         self._horizon = micros(longest + 2 * leeway)
         self._budget = budget.total_seconds()
@@ -106,12 +107,15 @@ class Snapshot:
         Raises:
             StoreUnavailable: It is too old, and the store does not answer.
         """
-        if not self._is_current(clock):
+        # Every guarded request comes through here, so no call is made but these.
+        ticks = self._ticks()
+        stale = ticks - self._good >= self._due or self._seen != self._wanted
+        if stale and not self._renew(ticks, clock):
             return None
-        entries = self._entries
-        if claims.jti in entries.tokens:
+        entries, wire = self._entries, claims.wire
+        if wire["jti"] in entries.tokens:
             return Verdict.REVOKED
-        session_id = claims.session_id
+        session_id = wire.get("sid")
         if session_id is None:
             found = entries.cut_offs.get(claims.subject)
             revoked = found is not None and micros(claims.issued_at) <= found[0]
@@ -123,10 +127,8 @@ class Snapshot:
             return None  # its session may have been revoked before the horizon
         return Verdict.LIVE
 
-    def _is_current(self, clock: Callable[[], datetime]) -> bool:
-        ticks = self._ticks()
-        if ticks - self._good < self._interval / 2 and self._seen == self._wanted:
-            return True
+    def _renew(self, ticks: float, clock: Callable[[], datetime]) -> bool:
+        """Bring in what is new if it is time to, and say whether that is new enough."""
         failed = ticks >= self._retry_at and not self.sync(clock)
         # As of when this request came: how long it waited makes nothing younger.
         if ticks - self._good < self._interval and self._seen == self._wanted:

@@ -652,6 +652,7 @@ def test_there_is_one_clock() -> None:
         ("connections.py", "monotonic"),
         ("deadline.py", "monotonic"),
         ("sqlite.py", "time_ns"),
+        ("sqlite.py", "sleep"),
     }
 
 

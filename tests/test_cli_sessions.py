@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 from flask import Flask
 from flask.cli import ScriptInfo
 
-from flask_paseto import RevokedToken
+from flask_paseto import PasetoManager, RevokedToken
 from flask_paseto.cli import paseto
 
 from .conftest import MakeApp
@@ -98,6 +98,15 @@ def test_a_token_is_revoked(site: Site) -> None:
     assert site.rotate(pair)
 
 
+def test_a_subject_is_named_as_it_stands_in_tokens() -> None:
+    manager = PasetoManager()
+    manager.subject_loader(lambda user: f"user-{user['id']}")
+    with open_site(manager) as site:
+        site.log_in(name={"id": 7})
+        assert len(run_json(site, "sessions", "user-7")["sessions"]) == 1
+        assert run_json(site, "revoke", "--subject", "user-7") == {"revoked": 1}
+
+
 def test_all_sessions_of_a_subject_are_revoked(site: Site) -> None:
     pairs = [site.log_in() for _ in range(2)]
     found = run_json(site, "revoke", "--subject", "alice", "--reason", "left")
@@ -118,7 +127,9 @@ def test_what_to_revoke_is_one_thing(site: Site, args: tuple[str, ...]) -> None:
 
 
 @pytest.mark.parametrize(
-    "args", [("--jti", ""), ("--session", "x", "--reason", "two words")], ids=str
+    "args",
+    [("--jti", ""), ("--subject", ""), ("--session", "x", "--reason", "two words")],
+    ids=str,
 )
 def test_a_wrong_argument_is_told(site: Site, args: tuple[str, ...]) -> None:
     result = run("revoke", *args, app=site.app)

@@ -92,6 +92,20 @@ def test_sessions_are_listed_with_the_current_one(site: Site) -> None:
     assert site.get(laptop).status_code == 200
 
 
+def test_the_subject_is_not_put_through_the_loader_again() -> None:
+    manager = Mounted()
+    manager.subject_loader(lambda user: f"user-{user['id']}")
+    with open_site(manager) as site:
+        pair, other = site.log_in(name={"id": 7}), site.log_in(name={"id": 7})
+        found = send(site, "GET", "/sessions", pair).json["sessions"]
+        assert len(found) == 2
+        path = f"/sessions/{site.row(other).session_id}"
+        assert send(site, "DELETE", path, pair).status_code == 204
+        assert send(site, "DELETE", "/sessions", pair).status_code == 204
+        assert send(site, "POST", "/logout-all", pair).status_code == 204
+        assert_refused(site.get(pair), RevokedToken)
+
+
 def test_all_other_sessions_are_ended(site: Site) -> None:
     mine, other = site.log_in(), site.log_in()
     assert send(site, "DELETE", "/sessions", mine).status_code == 204

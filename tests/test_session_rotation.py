@@ -368,6 +368,24 @@ def test_the_audience_never_widens(path: str) -> None:
 
 
 @pytest.mark.requirement("ROT-4")
+def test_the_audience_bounds_what_goes_on_and_nothing_else() -> None:
+    with open_site(PASETO_AUDIENCE="a", PASETO_ACCEPTED_AUDIENCES=["a", "b"]) as site:
+
+        @site.app.post("/issue")
+        @refresh_token_required
+        def issue() -> dict[str, Any]:
+            ticket = create_token("alice", "ticket", audience="x")
+            fresh = create_access_token("alice", fresh=True, audience="b")
+            return {"ticket": ticket, "access_token": fresh}
+
+        pair = site.log_in()
+        headers = bearer(pair["refresh_token"])
+        issued = site.client.post("/issue", headers=headers).json
+        assert issued is not None
+        assert site.read(issued).audience == ("b",)
+
+
+@pytest.mark.requirement("ROT-4")
 def test_an_audience_that_is_asked_for_is_one_of_the_refresh_token() -> None:
     with open_site(PASETO_ACCEPTED_AUDIENCES=["a", "b", "c"]) as site:
         pair = site.log_in(audience=["a", "b"])

@@ -317,7 +317,7 @@ def test_a_session_that_is_given_must_live_and_be_the_subjects(site: Site) -> No
                 create_access_token("alice", session_id=gone)
         with pytest.raises(ConfigurationError, match="second"):
             create_refresh_token("alice", session_id=sid)
-        site.clock.advance(timedelta(days=30))
+        site.clock.advance(timedelta(days=30, seconds=1))
         with pytest.raises(ExpiredToken):
             create_access_token("alice", session_id=sid)
         other = site.row(site.log_in()).session_id
@@ -340,6 +340,30 @@ def test_an_access_token_made_from_another_does_not_outlast_an_idle_session(
         found = answer(site.client.post("/more", headers=bearer(pair["access_token"])))
         idle_end = moment(site.row(pair).idle_expires_at).replace(microsecond=0)
         assert site.read(found).expires_at == idle_end
+
+
+def test_what_is_made_from_a_token_without_a_session_has_none(site: Site) -> None:
+    @site.app.post("/more")
+    @paseto_required
+    def more() -> Pair:
+        return create_token_pair("alice", fresh=False).to_dict()
+
+    pair = site.log_in(session_id=False)
+    found = answer(site.client.post("/more", headers=bearer(pair["access_token"])))
+    assert site.read(found).session_id is None
+    assert site.read(found, "refresh").session_id is None
+    assert site.store.list_sessions("alice") == ()
+
+
+def test_a_token_without_a_session_may_join_one_outside_of_a_request(
+    site: Site,
+) -> None:
+    with site.app.app_context():
+        access = create_access_token("alice")
+        sid = site.read({"access_token": access}).session_id
+        refresh = create_refresh_token("alice", session_id=sid)
+    pair = {"access_token": access, "refresh_token": refresh}
+    assert site.read(site.rotate(pair)).session_id == sid
 
 
 def test_impersonation_opens_a_session_of_the_other(site: Site) -> None:

@@ -10,7 +10,8 @@ from contextlib import contextmanager
 import click
 
 from ..errors import StoreUnavailable
-from ..sessions import list_sessions, revoke_session, revoke_subject, revoke_token
+from ..options import as_text
+from ..sessions import end_sessions, revoke_session, revoke_token, sessions_of
 from ..stores import Store
 from .options import json_option, need_state, print_json
 
@@ -46,7 +47,7 @@ def sessions(subject: str, as_json: bool) -> None:
     Exit codes: 0 also where there is none, 3 the store does not answer.
     """
     with _store():
-        found = [info.to_dict() for info in list_sessions(subject)]
+        found = [info.to_dict() for info in sessions_of(subject)]
     for each in found:
         del each["current"]  # there is no request
     if as_json:
@@ -88,7 +89,7 @@ def revoke(
         elif session_id is not None:
             count = int(revoke_session(session_id, reason=reason))
         else:
-            count = revoke_subject(subject, reason=reason)
+            count = end_sessions(as_text(subject or "", "--subject"), reason=reason)
     if as_json:
         print_json({"revoked": count})
         return
