@@ -216,7 +216,7 @@ class FileKeys:
         self._password = password
         self._accepted = tuple(accepted)
         self._issuer = issuer
-        self._purpose = purpose
+        self._purpose: Purpose | None = purpose
         self._ticks = ticks
         self._lock = ForkSafeLock()
         self._known: dict[str, RingKey] = {}
