@@ -438,6 +438,11 @@ def read_config(
         timeout=values["key_timeout"],
         max_stale=values.pop("key_max_stale"),
     )
+    if keysets and values["accept_missing_kid"]:
+        faults.append(
+            "PASETO_ACCEPT_MISSING_KID and PASETO_KEYSET_URL do not go together: the "
+            "key of a set is found by its id"
+        )
     keys = read_source(settings, faults, options, key_loader)
     _check_lifetimes(values, faults)
     settle_store(values, settings, faults, clock)

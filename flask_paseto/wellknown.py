@@ -30,8 +30,9 @@ def keyset_blueprint(name: str = "paseto_keyset") -> Blueprint:
 @public
 def _serve_keyset() -> Response:
     state = current_state()
-    keys = own_public_keys(state.codec.ring, state.clock().astimezone(UTC))
-    found = build_keyset(keys, state.config.issuer)
+    ring, issuer = state.codec.ring, state.config.issuer
+    keys = own_public_keys(ring, state.clock().astimezone(UTC), issuer)
+    found = build_keyset(keys, issuer)
     response = Response(json.dumps(found) + "\n", mimetype="application/json")
     response.cache_control.public = True
     response.cache_control.max_age = int(state.config.keyset_max_age.total_seconds())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from flask_paseto.keys.material import read_local_key
 from flask_paseto.keys.paserk import is_wrapped, unwrap_paserk, wrap_key
 
 from .conftest import MakeApp
+from .rings import document_of, entry_of, put
 
 PASSWORD = "a good password"
 TEXT = "correct horse battery staple zebra"
@@ -182,9 +183,9 @@ def test_the_stages_can_be_taken_one_by_one(run: Run, path: Path) -> None:
     ("args", "says"),
     [
         (("promote",), "no key is announced"),
-        (("promote", "k4.lid.x"), "no key in the ring"),
-        (("retire", "k4.lid."), "promote another key first"),
-        (("retire", "k4.nothing"), "no key in the ring"),
+        (("promote", "k4.lid.+++++"), "no key in the ring"),
+        (("retire", "k4.lid."), "too short to name a key"),
+        (("retire", "k4.nothing.here"), "no key in the ring"),
         (("retire",), "Missing argument"),
         (("announce", "--purpose", "secret"), "Invalid value"),
         (("announce", "--version", "2"), "Invalid value"),
@@ -660,3 +661,100 @@ def test_people_are_told_whole_seconds_and_never_too_early() -> None:
 
 def test_an_empty_document_is_version_nothing() -> None:
     assert RingDocument().version == 0
+
+
+def test_a_lifetime_of_nothing_makes_no_ring(run: Run, path: Path) -> None:
+    assert run("rotate", "--lifetime", "0").exit_code == 2
+    assert not path.exists()
+
+
+def test_a_lifetime_of_a_part_of_a_second_is_noted_in_full(path: Path) -> None:
+    entry = entry_of(lifetime=timedelta(seconds=0.5))
+    put(path, document_of(entry))
+    assert read_document(path).entries[0].lifetime == timedelta(seconds=1)
+
+
+def test_a_date_beyond_all_calendars_is_told(make_app: MakeApp, path: Path) -> None:
+    put(path, document_of(entry_of(), entry_of(KeyState.ANNOUNCED)))
+    app = make_app(
+        PASETO_SECRET_KEY=...,
+        PASETO_KEYRING=path,
+        PASETO_MAX_TOKEN_LIFETIME=timedelta(days=3_650_000),
+    )
+    result = invoke("keys", "promote", app=app)
+    assert result.exit_code == 1
+    assert "Error: " in shown(result)
+
+
+@pytest.mark.parametrize(
+    ("settings", "announced", "says"),
+    [
+        (
+            {"PASETO_ISSUER": "https://a.example"},
+            ["--issuer", "https://b.example"],
+            "another issuer than the PASETO_ISSUER",
+        ),
+        ({"PASETO_PURPOSE": "local"}, ["--purpose", "public"], "PASETO_PURPOSE is"),
+    ],
+    ids=["issuer", "purpose"],
+)
+def test_a_key_that_the_app_would_not_start_with_is_not_promoted(
+    make_app: MakeApp,
+    run: Run,
+    path: Path,
+    settings: dict[str, Any],
+    announced: list[str],
+    says: str,
+) -> None:
+    run("rotate")
+    app = make_app(PASETO_SECRET_KEY=..., PASETO_KEYRING=path, **settings)
+    new = done(invoke("keys", "announce", *announced, "--json", app=app))
+    before = path.read_bytes()
+
+    result = invoke("keys", "promote", "--now", app=app)
+
+    assert result.exit_code == 1
+    assert says in shown(result)
+    assert path.read_bytes() == before
+    assert invoke("keys", "retire", new["key"]["id"], app=app).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("held", "says"),
+    [(b"\n", "is empty"), (b"\xff\xfe", "it is no text")],
+    ids=["empty", "bytes"],
+)
+def test_a_password_file_without_a_password_is_told(
+    run: Run, path: Path, tmp_path: Path, held: bytes, says: str
+) -> None:
+    """A ring in the clear is not what was asked for."""
+    file = tmp_path / "password"
+    file.write_bytes(held)
+    result = run("rotate", "--password-file", str(file))
+    assert result.exit_code == 1
+    assert says in shown(result)
+    assert not path.exists()
+
+
+def test_a_password_file_is_read_as_the_app_reads_it(
+    run: Run, make_app: MakeApp, path: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "password"
+    file.write_text("two lines\n\n")
+    run("rotate", "--password-file", str(file))
+    app = make_app(
+        PASETO_SECRET_KEY=..., PASETO_KEYRING=path, PASETO_KEYRING_PASSWORD_FILE=file
+    )
+    assert app.extensions["paseto"]["default"].codec.ring.by_id.keys() == {
+        read_document(path).entries[0].id
+    }
+
+
+def test_public_halves_of_another_issuer_are_not_exported(run: Run) -> None:
+    own = done(
+        run("rotate", "--purpose", "public", "--issuer", "https://a.example", "--json")
+    )
+    run("announce", "--issuer", "https://b.example")
+    exported = done(run("export-public", "--json"))
+    assert exported["issuer"] == "https://a.example"
+    assert [each["kid"] for each in exported["keys"]] == [own["key"]["id"]]

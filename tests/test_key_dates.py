@@ -355,8 +355,15 @@ def test_public_keys_by_issuer_are_checked_as_all_others() -> None:
         ({"PASETO_KEYSET_URL": {5: "https://a.example/k"}}, "issuer must be a text"),
         ({"PASETO_KEYSET_URL": {}}, "is empty"),
         ({"PASETO_KEY_TIMEOUT": 0}, "PASETO_KEY_TIMEOUT"),
+        (
+            {
+                "PASETO_KEYSET_URL": {ISSUER: "https://a.example/k"},
+                "PASETO_ACCEPT_MISSING_KID": True,
+            },
+            "do not go together",
+        ),
     ],
-    ids=range(7),
+    ids=range(8),
 )
 def test_an_address_without_its_issuer_is_a_fault(
     settings: dict[str, Any], says: str

@@ -7,6 +7,7 @@ import threading
 from base64 import urlsafe_b64decode
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,7 +25,7 @@ from flask_paseto.keys.entries import KeyState, write_document
 from flask_paseto.keys.loader import LoadedKeys
 from flask_paseto.keys.paserk import wrap_key
 from flask_paseto.keys.ring import KeyRing
-from flask_paseto.keys.sources import SourceOptions, read_source
+from flask_paseto.keys.sources import SourceOptions, _LoadedReader, read_source
 from flask_paseto.testing import override_settings
 
 from .refusals import assert_refused
@@ -137,6 +138,12 @@ def test_keys_from_two_hands_are_a_fault(settings: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError, match="there is a key_loader") as refused:
         PasetoManager(app, key_loader=lambda: {"PASETO_SECRET_KEY": SECRET})
     assert next(iter(settings)).removesuffix("_FILE") in str(refused.value)
+
+
+def test_the_purpose_is_that_of_the_ring_that_is_loaded() -> None:
+    text = write_document(document_of(entry_of()))
+    assert "PASETO_PURPOSE is 'public'" in fault_from(text, purpose="public")
+    assert ring_from(text, purpose="local").purpose == "local"
 
 
 def test_a_loader_is_not_asked_for_single_keys() -> None:
@@ -306,3 +313,24 @@ def test_settings_can_be_overridden_in_a_test_with_a_loader(
 def _no_thread_is_left() -> Iterator[None]:
     yield
     settle()
+
+
+def test_keys_that_came_too_late_are_not_taken_for_those_in_use() -> None:
+    """What was read last need not be in use; a way back to it must not be lost."""
+    first, second = ({"PASETO_SECRET_KEY": generate_key().to_paserk()} for _ in "ab")
+    read = _LoadedReader(SourceOptions())
+    in_use = read(second, None)
+    late = read(first, in_use)  # its turn is over: it is thrown away
+
+    assert set(read(first, in_use).by_id) == set(late.by_id)
+
+
+def test_a_key_file_that_the_loader_names_is_read_each_time(tmp_path: Path) -> None:
+    path = tmp_path / "key"
+    found = {"PASETO_SECRET_KEY_FILE": str(path)}
+    path.write_text(generate_key().to_paserk())
+    read = _LoadedReader(SourceOptions())
+    former = read(found, None)
+    path.write_text(generate_key().to_paserk())
+
+    assert not set(read(found, former).by_id) & set(former.by_id)

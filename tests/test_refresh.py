@@ -310,3 +310,28 @@ def test_a_lock_that_is_renewed_is_open() -> None:
     _renew_locks()
     with lock:
         pass
+
+
+def test_without_a_thread_the_last_value_stays(
+    kept: Refreshed[int],
+    ticks: Ticks,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A system may give no more, and the interpreter gives none at its end."""
+
+    def give_none(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    kept.renew()
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", give_none)
+        ticks.advance(MINUTE)
+        assert [kept.current() for _ in range(3)] == [1] * 3
+        kept.renew()
+    assert "no thread can be started" in caplog.text
+    assert len(caplog.records) == 1
+    ticks.advance(RETRY_INTERVAL)
+    kept.current()
+    settle(idle)
+    assert kept.current() == 2

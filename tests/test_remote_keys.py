@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import ip_address
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import pytest
@@ -226,7 +227,7 @@ def test_what_is_no_good_public_key_is_left_out(
     body = json.dumps({"keys": [bad, {"kid": good.key_id, "key": good.public}]})
 
     assert [key.key_id for key in read_keyset(body.encode(), ISSUER)] == [good.key_id]
-    assert "key 0 is not taken" in caplog.text
+    assert f"the key set of {ISSUER}: 1 keys are not taken" in caplog.text
     assert "k4." not in caplog.text
 
 
@@ -307,6 +308,16 @@ def endless_headers(handler: BaseHTTPRequestHandler) -> None:
     handler.wfile.write(b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 10_000)
 
 
+def negative_chunk(handler: BaseHTTPRequestHandler) -> None:
+    """Say that the next chunk has -1 bytes, which to a file means: all there is."""
+    handler.wfile.write(
+        b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+        b"Transfer-Encoding: chunked\r\n\r\n-1\r\n"
+    )
+    for _ in range(1000):
+        handler.wfile.write(b" " * 65_536)
+
+
 @pytest.mark.parametrize(
     ("respond", "says"),
     [
@@ -316,6 +327,7 @@ def endless_headers(handler: BaseHTTPRequestHandler) -> None:
         (never_end, "does not answer in time"),
         (break_off, "breaks off"),
         (endless_headers, "cannot be reached"),
+        (negative_chunk, f"more than {MAX_SIZE} bytes"),
         (answer(b" " * 10_000_000), f"more than {MAX_SIZE} bytes"),
         (answer(b"<html>", Content_Type="text/html"), "not application/json"),
         (answer(b"<html>"), "not JSON"),
@@ -327,7 +339,7 @@ def endless_headers(handler: BaseHTTPRequestHandler) -> None:
         (answer(body_of(), 206), "status 206"),
         (lambda handler: handler.wfile.write(b"SSH-2.0\r\n"), "cannot be reached"),
     ],
-    ids=range(16),
+    ids=range(17),
 )
 def test_an_address_that_goes_bad_keeps_the_last_good_keys(
     server: Server,
@@ -345,12 +357,17 @@ def test_an_address_that_goes_bad_keeps_the_last_good_keys(
 
     assert remote.find("k4.pid." + "A" * 44) is None
 
+    def told() -> list[str]:
+        """Return what the log says of this address; others may come to an end late."""
+        return [text for text in caplog.messages if f":{server.port}/" in text]
+
     for _ in range(400):
-        if caplog.records:
+        if told():
             break
         threading.Event().wait(0.01)
-    (record,) = caplog.records
-    assert says in record.getMessage()
+    (message,) = told()
+    assert says in message
+    assert "v=1" not in caplog.text
     assert [each.key_id for each in remote.current()] == [key.key_id]
     ticks.advance(DAY)
     assert remote.current() == ()
@@ -558,6 +575,38 @@ def test_the_path_of_an_address_may_be_empty(server: Server, ticks: Ticks) -> No
     assert remote.find(key.key_id) is not None
 
 
+@pytest.mark.parametrize("etag", ['"a"\r\n "b"', '"' + "a" * 60_000 + '"'])
+def test_a_tag_that_could_not_be_sent_back_is_not_kept(
+    server: Server, remote: RemoteKeys, ticks: Ticks, etag: str
+) -> None:
+    """Asking with it would fail from then on, until the worker starts anew."""
+    key = new_key()
+    server.respond = answer(body_of(key), ETag=etag)
+    assert remote.find(key.key_id) is not None
+    ticks.advance(RETRY_INTERVAL)
+
+    assert remote.find(key.key_id) is not None
+
+    assert [headers.get("If-None-Match") for headers in server.headers] == [None, None]
+
+
+def test_an_answer_in_chunks_is_read(server: Server, remote: RemoteKeys) -> None:
+    key = new_key()
+    body = body_of(key)
+
+    def respond(handler: BaseHTTPRequestHandler) -> None:
+        handler.wfile.write(
+            b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+            b"Transfer-Encoding: chunked\r\n\r\n"
+        )
+        for part in (body[:50], body[50:]):
+            handler.wfile.write(b"%x\r\n%b\r\n" % (len(part), part))
+        handler.wfile.write(b"0\r\n\r\n")
+
+    server.respond = respond
+    assert remote.find(key.key_id) is not None
+
+
 # Behind one's own
 
 
@@ -596,5 +645,40 @@ def test_each_of_several_addresses_is_asked_before_a_key_counts_as_unknown(
     assert joined.find(key.key_id) is not None
     with pytest.raises(KeysUnavailable):
         joined.find("k4.pid." + "A" * 44)
+    assert joined.find("no id of a public key") is None
     alone = JoinedKeys(FixedKeys(KeyRing.of()), [remote])
     assert alone.find("k4.pid." + "A" * 44) is None
+
+
+def test_addresses_that_hang_are_waited_for_together(
+    server: Server, ticks: Ticks
+) -> None:
+    server.respond = hang
+    remotes = [remote_of(server.url, ticks, timeout=0.5) for _ in range(4)]
+    joined = JoinedKeys(FixedKeys(KeyRing.of()), remotes)
+    before = monotonic()
+
+    with pytest.raises(KeysUnavailable):
+        joined.find("k4.pid." + "A" * 44)
+
+    assert monotonic() - before < 1.5
+
+
+@pytest.mark.requirement("CLM-2")
+def test_a_key_that_two_issuers_call_theirs_is_taken_for_the_first_and_logged(
+    server: Server, remote: RemoteKeys, ticks: Ticks, caplog: pytest.LogCaptureFixture
+) -> None:
+    key = new_key()
+    server.respond = answer(json.dumps(build_keyset([key], None)).encode())
+    bounds = {
+        "max_age": timedelta(minutes=5),
+        "timeout": timedelta(seconds=5),
+        "max_stale": timedelta(days=1),
+    }
+    other = RemoteKeys(server.url, "https://b.example", ticks=ticks, **bounds)
+    joined = JoinedKeys(FixedKeys(KeyRing.of()), [remote, other])
+    for each in (joined, remote, other):
+        assert each.find(key.key_id) is not None
+
+    assert joined.current().by_id[key.key_id].issuer == ISSUER
+    assert f"{ISSUER} and https://b.example both hold {key.key_id}" in caplog.text

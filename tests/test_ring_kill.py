@@ -22,6 +22,8 @@ from .conftest import MakeApp
 from .killers import Killer, started_killer
 from .rings import document_of, entry_of, put
 
+pytestmark = pytest.mark.drill
+
 HOUR = timedelta(hours=1)
 NOW = datetime.now(UTC)
 ISSUING = entry_of(added=NOW - 5 * HOUR)

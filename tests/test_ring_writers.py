@@ -21,6 +21,8 @@ from .conftest import MakeApp
 from .killers import environment
 from .rings import NOON, document_of, entry_of, put
 
+pytestmark = pytest.mark.drill
+
 
 def start(path: Path, *args: str) -> subprocess.Popen[str]:
     """Start a command as a shell does."""

@@ -25,6 +25,7 @@ from flask_paseto.keys.rotation import (
 
 from .rings import NOON, document_of, entry_of
 
+ALIKE = "k4.lid." + "A" * 43
 SECOND = timedelta(seconds=1)
 PACE = Pace(lifetime=timedelta(hours=1), leeway=timedelta(seconds=10))
 SETTLED = NOON + 2 * SECOND  # a look each second, and one more for one under way
@@ -185,9 +186,13 @@ def test_a_key_is_named_by_the_beginning_of_its_id_if_that_is_clear() -> None:
     document, former, _ = two_keys()
     assert find_entry(document, former.id[:20]) == former
     with pytest.raises(ValueError, match="more than one key"):
-        find_entry(document, "k4.lid.")
+        find_entry(
+            document_of(entry_of(id=ALIKE + "x"), entry_of(id=ALIKE + "y")), ALIKE
+        )
     with pytest.raises(ValueError, match="no key"):
-        find_entry(document, "k3.")
+        find_entry(document, "k3.lid.nothing")
+    with pytest.raises(ValueError, match="too short"):
+        find_entry(document, former.id[:11])
 
 
 @given(st.lists(st.sampled_from(["announce", "promote", "retire", "prune", "wait"])))

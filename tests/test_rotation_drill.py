@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.drill
+
 DRILL = Path(__file__).parents[1] / "benchmarks" / "rotation_drill.py"
 
 

@@ -196,3 +196,14 @@ def test_while_the_address_does_not_answer_nobody_is_let_in_nor_turned_away(
     response = verifier.test_client().get("/protected", headers=bearer(token))
     assert_refused(response, InvalidToken)
     assert json.loads(response.data)["error"] == "token_invalid"
+
+
+def test_a_key_that_is_tied_to_another_issuer_is_not_served(
+    make_app: MakeApp, path: Path
+) -> None:
+    """Readers tie all that is served to the issuer whose address it is."""
+    issuing = signing_entry(issuer=ISSUER)
+    other = signing_entry(KeyState.ANNOUNCED, issuer="https://other.example")
+    put(path, document_of(issuing, other))
+    served = issuer_of(path, make_app).test_client().get(KEYSET_PATH).get_json()
+    assert [each["kid"] for each in served["keys"]] == [issuing.id]

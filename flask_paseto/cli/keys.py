@@ -297,10 +297,14 @@ def export_public(ring: Ring, as_json: bool) -> None:
 
     With --json, as the key set that an app serves.
     """
-    found = []
-    for entry in ring.file.read().entries:
+    found, document = [], ring.file.read()
+    issuing = document.issuing
+    issuer = ring.issuer or (None if issuing is None else issuing.issuer)
+    for entry in document.entries:
         if not entry.can_issue or entry.purpose != "public":
             continue
+        if entry.issuer not in (None, issuer):
+            continue  # readers would tie it to this issuer
         try:
             key = read_paserk(entry.key, ring.file.password)
         except ValueError as fault:
@@ -308,7 +312,7 @@ def export_public(ring: Ring, as_json: bool) -> None:
         if not has_ended(entry, ring.file.clock()):
             found.append(replace(key, not_after=entry.not_after))
     if as_json:
-        print_json(build_keyset(found, ring.issuer))
+        print_json(build_keyset(found, issuer))
         return
     for key in found:
         click.echo(key.public)

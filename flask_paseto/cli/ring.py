@@ -6,14 +6,15 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from functools import wraps
+from functools import partial, wraps
 from pathlib import Path
 from typing import Any, Literal
 
 import click
 
 from ..claims import now
-from ..config import read_password
+from ..config import PREFIX, read_password
+from ..keys.entries import RingDocument
 from ..keys.keyring import Keyring
 from ..keys.rotation import Pace
 from ..state import State
@@ -69,13 +70,17 @@ def ring_command(
         pace = replace(_pace_of(state), settle=settle)
         if lifetime is not None:
             pace = replace(pace, lifetime=lifetime, known=True)
-        clock = now if state is None else state.clock
-        password = _password_of(password_file, state)
-        file = Keyring(path=path, clock=clock, pace=pace, password=password)
+        file = Keyring(
+            path=path,
+            clock=now if state is None else state.clock,
+            pace=pace,
+            password=_password_of(password_file, state),
+            refuse=partial(_refuse_unusable, path, state),
+        )
         issuer = None if state is None else state.config.issuer
         try:
             return command(Ring(file, issuer), **options)
-        except ValueError as fault:
+        except (OverflowError, ValueError) as fault:
             raise click.ClickException(str(fault)) from None
 
     options = (
@@ -93,7 +98,7 @@ def ring_command(
         ),
         click.option(
             "--lifetime",
-            type=SECONDS,
+            type=click.IntRange(min=1, max=10**9),
             callback=as_seconds,
             help="The longest lifetime of a token, instead of the app's "
             "PASETO_MAX_TOKEN_LIFETIME (90 days).",
@@ -139,12 +144,44 @@ def _pace_of(state: State | None) -> Pace:
     )
 
 
+def _refuse_unusable(path: Path, state: State | None, document: RingDocument) -> None:
+    """Refuse a step after which the app of the ring would not start.
+
+    Raises:
+        ValueError: It says what the app has against it.
+    """
+    issuing = document.issuing
+    if state is None or issuing is None or path != state.config.keyring:
+        return
+    if issuing.issuer not in (None, state.config.issuer):
+        raise ValueError(
+            f"{issuing.id} is tied to another issuer than the PASETO_ISSUER of the "
+            "app, which would not start with it: it cannot issue"
+        )
+    purpose = state.app.config.get(PREFIX + "PURPOSE")
+    if purpose not in (None, issuing.purpose):
+        raise ValueError(
+            f"{issuing.id} issues {issuing.purpose} tokens, while PASETO_PURPOSE is "
+            f"{purpose!r}; take PASETO_PURPOSE out first"
+        )
+
+
 def _password_of(file: Path | None, state: State | None) -> str | bytes | None:
-    if file is not None:
-        return file.read_text("utf-8-sig").rstrip("\r\n") or None
-    if os.environ.get(PASSWORD):
+    """Return the password of the ring, read as the app reads it.
+
+    Raises:
+        click.ClickException: The file that is to hold it does not.
+    """
+    faults: list[str] = []
+    if file is None and os.environ.get(PASSWORD):
         return os.environ[PASSWORD]
-    if state is None:
-        return None
-    settings = state.app.config
-    return read_password(settings.get(PASSWORD), settings, [])
+    if file is not None:
+        found = read_password(None, {f"{PASSWORD}_FILE": file}, faults)
+    elif state is None:
+        found = None
+    else:
+        settings = state.app.config
+        found = read_password(settings.get(PASSWORD), settings, faults)
+    if faults:
+        raise click.ClickException(faults[0])
+    return found

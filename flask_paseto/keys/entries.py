@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from math import ceil
 from typing import Any
 
 from .material import read_local_key, read_private_key, read_public_key
@@ -227,7 +228,7 @@ def _written(value: Any) -> Any:
     if isinstance(value, datetime):
         return format_moment(value)
     if isinstance(value, timedelta):
-        return int(value.total_seconds())
+        return ceil(value.total_seconds())
     return value
 
 

@@ -216,7 +216,7 @@ class FileKeys:
         self._password = password
         self._accepted = tuple(accepted)
         self._issuer = issuer
-        self._purpose = purpose
+        self._purpose: Purpose | None = purpose
         self._ticks = ticks
         self._lock = ForkSafeLock()
         self._known: dict[str, RingKey] = {}
@@ -267,11 +267,7 @@ class FileKeys:
             accepted=self._accepted,
         )
         refuse_issuer(ring, self._issuer)
-        if self._purpose not in (None, ring.purpose):
-            raise ValueError(
-                f"issues {ring.purpose} tokens, while PASETO_PURPOSE is "
-                f"{self._purpose!r}; take PASETO_PURPOSE out"
-            )
+        refuse_purpose(ring, self._purpose)
         self._known, self._version = known, document.version
         return ring
 
@@ -299,3 +295,16 @@ def refuse_issuer(ring: KeyRing, issuer: str | None) -> None:
             raise ValueError(
                 "has an issuing key that is tied to another issuer than PASETO_ISSUER"
             )
+
+
+def refuse_purpose(ring: KeyRing, purpose: Purpose | None) -> None:
+    """Refuse a ring that issues tokens of another purpose than the setting says.
+
+    Raises:
+        ValueError: It does.
+    """
+    if purpose not in (None, ring.purpose):
+        raise ValueError(
+            f"issues {ring.purpose} tokens, while PASETO_PURPOSE is {purpose!r}; take "
+            "PASETO_PURPOSE out"
+        )

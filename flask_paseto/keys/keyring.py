@@ -56,12 +56,14 @@ class Keyring:
         clock: Gives the time, with an offset; asked when a step is taken, which may
             have waited for its turn.
         password: What its keys are wrapped with, None: they are not.
+        refuse: Raises ValueError for a ring that the app would not take.
     """
 
     path: Path
     clock: Callable[[], datetime]
     pace: Pace = field(default_factory=Pace)
     password: str | bytes | None = field(default=None, repr=False)
+    refuse: Callable[[RingDocument], None] = lambda document: None
 
     def read(self) -> RingDocument:
         """Return what the file says."""
@@ -228,6 +230,7 @@ class Keyring:
             before = RingDocument() if missing else self.read()
             after = step(before)
             if after is not before:
+                self.refuse(after)
                 with _naming(self.path):
                     write_file(self.path, after)
         return after

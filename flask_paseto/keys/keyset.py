@@ -9,15 +9,19 @@ from typing import Any
 from .ring import KeyRing, RingKey
 
 
-def own_public_keys(ring: KeyRing, now: datetime) -> list[RingKey]:
+def own_public_keys(ring: KeyRing, now: datetime, issuer: str | None) -> list[RingKey]:
     """Return the keys of a ring that sign, or did, and whose tokens are accepted.
 
-    A key that is only accepted belongs to somebody else, who publishes it.
+    A key that is only accepted belongs to somebody else, who publishes it. One that
+    is tied to another issuer stays out: readers tie all of them to this one.
     """
     return [
         key
         for key in ring.by_id.values()
-        if key.private and key.public is not None and not key.has_ended(now)
+        if key.private
+        and key.public is not None
+        and key.issuer in (None, issuer)
+        and not key.has_ended(now)
     ]
 
 

@@ -98,14 +98,17 @@ class Refreshed(Generic[T]):
             return None
         return kept.value
 
+    def begin(self) -> None:
+        """Fetch out of turn without a wait, unless there was an attempt just now."""
+        self._attempt(self._ticks(), out_of_turn=True)
+
     def renew(self) -> None:
         """Fetch out of turn and wait for it, unless there was an attempt just now.
 
         Whoever comes while one is under way waits for the same.
         """
-        now = self._ticks()
-        self._attempt(now, out_of_turn=True)
-        self._wait(now)
+        self.begin()
+        self._wait(self._ticks())
 
     def _is_due(self, now: float, out_of_turn: bool) -> bool:
         due = self._started + RETRY_INTERVAL if out_of_turn else self._next
@@ -125,8 +128,13 @@ class Refreshed(Generic[T]):
                 return
             name = f"flask_paseto: {self._name}"
             thread = Thread(target=self._run, args=(now,), name=name, daemon=True)
-            thread.start()
-            self._threads = [*alive, thread]
+            try:
+                thread.start()
+                alive.append(thread)
+            except RuntimeError:  # the system gives none, or the process is at its end
+                self.fault = "cannot be asked: no thread can be started"
+                _log.error("%s %s; the last good keys stay", self._name, self.fault)
+            self._threads = alive
             self._failing = self._succeeded < self._started
             self._process = os.getpid()
             self._next = now + max(RETRY_INTERVAL, self._timeout)

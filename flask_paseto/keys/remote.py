@@ -29,6 +29,7 @@ MAX_SIZE = 512_000  # bytes of an answer
 MAX_KEYS = 1_000
 _KEY_ID = re.compile(r"k[34]\.pid\.[A-Za-z0-9_-]{44}")
 _VISIBLE = re.compile(r"[\x21-\x7e]+")
+_ETAG = re.compile(r"[\x21-\x7e]{1,256}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,7 @@ class RemoteKeys:
         self._timeout = timeout.total_seconds()
         self._kept: Refreshed[Keyset] = Refreshed(
             self._fetch,
-            name=f"the key set {url}",
+            name=f"the key set {url.partition('?')[0]}",  # a query may be secret
             timeout=timeout,
             max_stale=max_stale,
             ticks=ticks,
@@ -80,6 +81,11 @@ class RemoteKeys:
         """Return the keys; none while the address does not answer for too long."""
         found = self._kept.current()
         return () if found is None else found.keys
+
+    def seek(self, key_id: str) -> None:
+        """Begin to look whether there are new keys, for an id that can be one's."""
+        if _KEY_ID.fullmatch(key_id):
+            self._kept.begin()
 
     def find(self, key_id: str) -> RingKey | None:
         """Return the key of an id after a look whether there are new ones.
@@ -204,19 +210,28 @@ def _ask(
         raise FetchFailed("answers with a redirect, which is not followed")
     if response.status != 200:
         raise FetchFailed(f"answers with the status {response.status}")
-    return _Answer(_read_body(response), response.getheader("ETag"), max_age)
+    return _Answer(_read_body(response), _read_etag(response), max_age)
 
 
 def _read_body(response: HTTPResponse) -> bytes:
     kind = response.getheader("Content-Type", "").partition(";")[0].strip().lower()
     if kind != "application/json":
         raise FetchFailed("answers with something that is not application/json")
-    body = response.read(MAX_SIZE + 1)
+    # Not by one read(): for a chunk of negative size that takes all there is.
+    length, body = response.length, bytearray()
+    while len(body) <= MAX_SIZE and (part := response.read1(MAX_SIZE)):
+        body += part
     if len(body) > MAX_SIZE:
         raise FetchFailed(f"answers with more than {MAX_SIZE} bytes")
-    if response.length:
+    if length is not None and len(body) < length:
         raise FetchFailed("breaks off its answer")
-    return body
+    return bytes(body)
+
+
+def _read_etag(response: HTTPResponse) -> str | None:
+    """Return the tag to ask with, None for one that nobody could send back."""
+    etag = response.getheader("ETag", "")
+    return etag if _ETAG.fullmatch(etag) else None
 
 
 def _read_max_age(response: HTTPResponse) -> float:
@@ -247,14 +262,16 @@ def read_keyset(body: bytes, issuer: str) -> tuple[RingKey, ...]:
         raise FetchFailed(f"answers with no key set of at most {MAX_KEYS} keys")
     if found.get("issuer") not in (None, issuer):
         raise FetchFailed("answers with the key set of another issuer")
-    read = {}
-    for number, each in enumerate(keys):
+    read, left_out = {}, 0
+    for each in keys:
         try:
             key = _read_key(each)
         except (TypeError, ValueError, KeyError, OverflowError):
-            _log.warning("a key set: key %d is not taken", number)
+            left_out += 1
             continue
         read[key.key_id] = replace(key, issuer=issuer)
+    if left_out:
+        _log.warning("the key set of %s: %d keys are not taken", issuer, left_out)
     return tuple(read.values())
 
 

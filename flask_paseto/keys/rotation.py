@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from .entries import KeyState, RingDocument, RingEntry
 
 RELOAD_INTERVAL = timedelta(seconds=1)  # how often a reader looks at the file
+_SHORTEST_ID = 12  # characters, five of them its own
 _SLACK = timedelta(seconds=1)  # for a look that is under way
 
 
@@ -185,6 +186,8 @@ def find_entry(document: RingDocument, key_id: str) -> RingEntry:
     Raises:
         ValueError: There is none, or more than one.
     """
+    if len(key_id) < _SHORTEST_ID:
+        raise ValueError(f"{key_id} is too short to name a key: copy more of its id")
     found = [each for each in document.entries if each.id.startswith(key_id)]
     if len(found) != 1:
         what = "no key" if not found else "more than one key"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
@@ -12,6 +13,8 @@ from weakref import WeakSet
 
 from ..errors import KeysUnavailable
 from .ring import KeyRing, RingKey
+
+_log = logging.getLogger("flask_paseto")
 
 Ticks = Callable[[], float]
 """Gives seconds that only go up, for ages; dates are for the clock."""
@@ -43,6 +46,10 @@ class ForeignKeys(Protocol):
         """Return the keys as they are now; the same object until something changed."""
 
     @abstractmethod
+    def seek(self, key_id: str) -> None:
+        """Begin to look for a key, without a wait."""
+
+    @abstractmethod
     def find(self, key_id: str) -> RingKey | None:
         """Return a key that was not there a moment ago, None where there is none."""
 
@@ -67,25 +74,26 @@ class FixedKeys:
 class JoinedKeys:
     """Keys of one's own, and behind them those of others."""
 
-    __slots__ = ("_foreign", "_joined", "_own", "_parts")
+    __slots__ = ("_foreign", "_last", "_own")
 
     def __init__(self, own: KeySource, foreign: Sequence[ForeignKeys]) -> None:
         self._own = own
         self._foreign = foreign
-        self._parts: tuple[object, ...] = ()
-        self._joined = KeyRing.of()
+        self._last: tuple[tuple[object, ...], KeyRing] = (), KeyRing.of()
 
     def current(self) -> KeyRing:
         """Return the joined ring, new when one of its parts is."""
         own = self._own.current()
         sets = [each.current() for each in self._foreign]
-        parts, joined = self._parts, self._joined
+        parts, joined = self._last
         if len(parts) != len(sets) + 1 or any(
             new is not old for new, old in zip((own, *sets), parts, strict=True)
         ):
-            joined = own.extended(key for keys in sets for key in keys)
-            # In this order: whoever sees the new parts sees the new ring.
-            self._joined, self._parts = joined, (own, *sets)
+            foreign = [key for keys in sets for key in keys]
+            _log_claims(foreign)
+            joined = own.extended(foreign)
+            # At once: the parts of one thread never stand beside the ring of another.
+            self._last = (own, *sets), joined
         return joined
 
     def find(self, key_id: str) -> RingKey | None:
@@ -94,6 +102,8 @@ class JoinedKeys:
         Raises:
             KeysUnavailable: None has it, and one of them could not be asked.
         """
+        for each in self._foreign:
+            each.seek(key_id)  # all at once: those that hang are waited for together
         unavailable = None
         for each in self._foreign:
             try:
@@ -106,6 +116,19 @@ class JoinedKeys:
         if unavailable is not None:
             raise unavailable
         return None
+
+
+def _log_claims(keys: Sequence[RingKey]) -> None:
+    """Log each key that two issuers call theirs: it counts for the first alone."""
+    first: dict[str, str | None] = {}
+    for key in keys:
+        if first.setdefault(key.key_id, key.issuer) != key.issuer:
+            _log.error(
+                "the key sets of %s and %s both hold %s; it is taken for the first",
+                first[key.key_id],
+                key.issuer,
+                key.key_id,
+            )
 
 
 class ForkSafeLock:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from .entries import build_ring, parse_document
-from .file import FileKeys, refuse_issuer, refuse_older
+from .file import FileKeys, refuse_issuer, refuse_older, refuse_purpose
 from .loader import KeyLoader, LoadedKeys
 from .remote import RemoteKeys
 from .ring import KEY_SETTINGS, KeyRing, Purpose, RingKey
@@ -141,12 +141,12 @@ class _LoadedReader:
 
     def __init__(self, options: SourceOptions) -> None:
         self._options = options
-        self._last: Any = None
+        self._last: tuple[Any, KeyRing] | None = None
         self._version = 0
         self._known: dict[str, RingKey] = {}
 
     def __call__(self, found: Any, former: KeyRing | None) -> KeyRing:
-        if former is not None and found == self._last:
+        if former is not None and self._gave(former, found):
             return former
         if isinstance(found, str | bytes):
             ring = self._read_text(found)
@@ -157,15 +157,30 @@ class _LoadedReader:
                 "a dict of key settings or the text of a ring file is needed"
             )
         refuse_issuer(ring, self._options.issuer)
-        self._last = deepcopy(found)  # the loader may go on to change it
+        self._last = deepcopy(found), ring  # the loader may go on to change it
         return ring
+
+    def _gave(self, former: KeyRing, found: Any) -> bool:
+        """Tell whether the ring that is in use was made of the same.
+
+        What was read last need not be in use: an answer that came late is thrown away.
+        A file that is named may have changed under its name.
+        """
+        if self._last is None or self._last[1] is not former:
+            return False
+        if isinstance(found, Mapping) and any(
+            str(name).endswith("_FILE") for name in found
+        ):
+            return False
+        return bool(found == self._last[0])
 
     def _read_text(self, text: str | bytes) -> KeyRing:
         document = parse_document(text)
         refuse_older(document, self._version)
         password = self._options.password
-        ring, self._known = build_ring(document, password=password, known=self._known)
-        self._version = document.version
+        ring, known = build_ring(document, password=password, known=self._known)
+        refuse_purpose(ring, self._options.purpose)
+        self._known, self._version = known, document.version
         return ring
 
     def _read_settings(self, found: Mapping[Any, Any]) -> KeyRing:
