@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from secrets import token_hex
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from .claims import ACCESS, REFRESH, Claims
 from .csrf import CLAIM
@@ -52,13 +51,15 @@ from .token_options import (
 _EARLIEST: Final = datetime(2, 1, 1, tzinfo=UTC)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
-class Draft:
+class Draft(NamedTuple):
     """A token that is sealed, and not handed out before the store knows of it."""
 
     text: str
     token_type: str
     stamp: Stamp
+
+    def __repr__(self) -> str:
+        return "<Draft>"
 
 
 class Login:
@@ -334,7 +335,7 @@ class Login:
         chained = record is not None and shared in record.chained
         if shared is None or (chained and token_type == REFRESH):
             return new_membership(self.state, new_id(self.subject), self.now)
-        return replace(new_membership(self.state, shared, self.now), opens=False)
+        return new_membership(self.state, shared, self.now)._replace(opens=False)
 
     def _session_id(self, token_type: str, options: TokenOptions) -> str | None:
         """Return the session of the token, where there is no store."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 
 from .claims import REFRESH, Claims
 from .errors import ConfigurationError, ExpiredToken, RevokedToken, StoreUnavailable
@@ -14,8 +14,7 @@ from .stores import Answer, Issued, NewSession, Session, Store, Verdict, micros,
 from .stores.rules import standing
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Membership:
+class Membership(NamedTuple):
     """The session of a new token.
 
     Attributes:
@@ -32,8 +31,7 @@ class Membership:
     idle_ends_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stamp:
+class Stamp(NamedTuple):
     """What is peculiar to one token, and the same when it is made again.
 
     Attributes:
