@@ -28,6 +28,7 @@ from flask_paseto import (
     refresh_token_required,
     revoke_session,
 )
+from flask_paseto.login import Login
 from flask_paseto.stores import MemoryStore, id_bucket, micros, moment, subject_bucket
 from flask_paseto.testing import Clock, override_settings, use_clock
 
@@ -528,3 +529,14 @@ def test_a_deleted_row_refuses(site: Site) -> None:
         assert_refused(lost.get(pair), RevokedToken)
         assert_refused(lost.try_rotate(pair), RevokedToken)
         assert_refused(lost.refresh(pair), RevokedToken)
+
+
+@pytest.mark.requirement("KEY-6")
+def test_no_repr_shows_a_token_that_is_not_handed_out(site: Site) -> None:
+    with site.app.app_context():
+        login = Login("alice")
+        session = login.join("access", {})
+        stamp = login.stamp("access", {}, session, is_login=False, auth_time=None)
+        draft = login.draft("access", {}, False, stamp, session)
+    assert draft.text not in repr(draft)
+    assert repr(draft) == "<Draft>"
