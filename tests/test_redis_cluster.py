@@ -42,6 +42,8 @@ from .valkey import (
     until,
 )
 
+pytestmark = pytest.mark.outage
+
 TIMEOUT = timedelta(seconds=1)
 
 

@@ -34,6 +34,8 @@ from .stores import (
 )
 from .valkey import Server, server, until
 
+pytestmark = pytest.mark.outage
+
 # Most of these servers refuse at once. Where only the limit of time ends a call, it is
 # the default one.
 TIMEOUT = timedelta(seconds=5)

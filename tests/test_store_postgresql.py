@@ -31,7 +31,9 @@ from .stores import (
     step,
 )
 
-TIMEOUT = 0.25
+pytestmark = pytest.mark.outage
+
+TIMEOUT = 0.75
 # Much more than that, since the machine may be busy; much less than what a driver's
 # own time-outs make of it.
 BOUND = 1.9
