@@ -109,6 +109,7 @@ def revoke_token(
     """
     state = current_state()
     state.need_store("revoke_token")
+    _note_revocation()
     reason = as_type(reason, "reason")
     if (token is None) == (jti is None):
         raise TypeError("revoke_token takes a token, claims, or jti=")
@@ -138,6 +139,7 @@ def revoke_session(session_id: str, *, reason: str = "revoked") -> bool:
     """
     state = current_state()
     store = state.need_store("revoke_session")
+    _note_revocation()
     reason = as_type(reason, "reason")
     ended = store.revoke_session(as_text(session_id, "session_id"), reason=reason)
     note_session(session_id, state)
@@ -165,6 +167,7 @@ def revoke_subject(
     """
     state = current_state()
     store = state.need_store("revoke_subject")
+    _note_revocation()
     reason = as_type(reason, "reason")
     count = store.revoke_subject(
         subject_text(subject, state),
@@ -178,6 +181,13 @@ def revoke_subject(
     if count:
         session_revoked.send(state.app, reason=reason, count=count)
     return count
+
+
+def _note_revocation() -> None:
+    """Note on the request that something is over, also if the store does not answer."""
+    record = current_record()
+    if record is not None:
+        record.revoked = True
 
 
 def _latest_end(state: State) -> int | None:
