@@ -127,7 +127,7 @@ class Step:
         *,
         verified: Claims | None = None,
     ) -> None:
-        self.login = Login(row.subject, is_text=True, verified=verified)
+        self.login: Login = Login(row.subject, is_text=True, verified=verified)
         self._auth_time = self.login.auth_time(REFRESH, False, {})
         self._row = row
         self._session = membership_of(row)

@@ -845,6 +845,26 @@ def test_a_request_that_loses_at_the_swap_itself_is_no_theft(site: Quiet) -> Non
     assert_left_alone(browser.get())
 
 
+@pytest.mark.requirement("ROT-3")
+def test_a_browser_that_missed_the_answer_gets_the_pair_within_the_grace(
+    site: Quiet,
+) -> None:
+    browser = site.log_in()
+    deaf = browser.copy()
+    site.clock.advance(DUE)
+    assert_renewed(browser.get())
+    row = browser.row()
+    site.clock.advance(GRACE - 1)
+
+    with listening(refresh_retried, site.app) as sent:
+        assert_renewed(deaf.post("/rotate"))
+
+    assert len(sent) == 1
+    assert deaf.refresh().jti == browser.refresh().jti
+    assert deaf.access().jti == browser.access().jti
+    assert deaf.row() == row
+
+
 def memory(_: Path) -> None:
     return None
 
