@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Final
 
 from werkzeug.wrappers import Response
@@ -22,13 +24,30 @@ from .rotation import Step, swap
 from .state import State
 from .stores import Session, Store, Verdict, micros
 from .stores.rules import touched
-from .token_options import NEVER, StepOptions
+from .token_options import StepOptions
 from .tokens import hand_out_pair
 
 _log = logging.getLogger("flask_paseto")
 
 # The store is asked by `find_current`, which ends nothing.
-_REFRESH: Final = Need(types=frozenset({REFRESH}), check_revoked=False)
+_REFRESH: Final[Need] = Need(types=frozenset({REFRESH}), check_revoked=False)
+_NEVER: Final[datetime] = datetime.max.replace(tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Proposal:
+    """The next pair of a session, sealed; the store does not know of it yet.
+
+    Attributes:
+        refresh: The refresh token that it is for.
+        row: The row before it.
+        drafts: The access token and the refresh token.
+    """
+
+    refresh: Claims
+    row: Session
+    step: Step
+    drafts: tuple[Draft, Draft]
 
 
 def renew_cookies(response: Response, record: RequestRecord, state: State) -> None:
@@ -41,7 +60,9 @@ def renew_cookies(response: Response, record: RequestRecord, state: State) -> No
     if access is None or state.store is None:
         return
     try:
-        _renew(response, access, state, state.store)
+        proposal = _propose(access, state, state.store)
+        if proposal is not None:
+            _commit(proposal, response, state, state.store)
     except PasetoError as refusal:
         level = logging.WARNING if refusal.status_code >= 500 else logging.DEBUG
         _log.log(level, "cookies were not renewed: %s", refusal.error_code)
@@ -75,38 +96,41 @@ def _may_carry(response: Response, record: RequestRecord, state: State) -> bool:
         return False
     if response.is_streamed or response.direct_passthrough:
         return False  # it is under way for long, and would overwrite what came since
-    cookies = state.config.cookies
-    is_told = cookies.access.is_written(response) or cookies.refresh.is_written(
-        response
-    )
+    cookies = (state.config.cookies.access, state.config.cookies.refresh)
+    is_told = any(cookie.is_written(response) for cookie in cookies)
     return not record.revoked and not is_told
 
 
-def _renew(
-    response: Response, access: CurrentClaims, state: State, store: Store
-) -> None:
+def _propose(access: CurrentClaims, state: State, store: Store) -> Proposal | None:
+    """Return the next pair, if the refresh token is there and may be used now."""
     refresh = _find_refresh(state)
     if refresh is None or not _belong_together(access, refresh):
-        return
+        return None
     row = find_current(refresh, state, store)
+    if row is None:
+        return None  # another request was first, or the session is over
     check_revoked(access, state)
-    step = None if row is None else _build_step(access, refresh, row, state)
-    if row is None or step is None:
-        return
+    step = _build_step(access, refresh, row, state)
+    if step is None:
+        return None
     drafts = step.propose()
     if not _is_longer(drafts[0], access):
-        return
+        return None
+    return Proposal(refresh=refresh, row=row, step=step, drafts=drafts)
+
+
+def _commit(proposal: Proposal, response: Response, state: State, store: Store) -> None:
+    """Let the store swap the refresh token, and put what it won into the answer."""
     # Before the swap: what no browser keeps must not use the refresh token up.
-    persistent = persistence_of(row, state.config.cookies.persistent)
-    prepared = _prepare(drafts, persistent, state)
-    successor = step.issued(*drafts)
-    answer = swap(store, refresh, successor, state, punish=False)
+    prepared = _prepare(proposal, state)
+    successor = proposal.step.issued(*proposal.drafts)
+    answer = swap(store, proposal.refresh, successor, state, punish=False)
     # A retry of another request is for the refresh view; ours has our successor.
     issued = None if answer.session is None else answer.session.issued
     passes = answer.verdict in (Verdict.WON, Verdict.RETRY)
     if passes and issued is not None and issued.jti == successor.jti:
         move_cookies(prepared, response)
-        hand_out_pair(step.login, *drafts)
+        hand_out_pair(proposal.step.login, *proposal.drafts)
 
 
 def _find_refresh(state: State) -> CurrentClaims | None:
@@ -158,9 +182,7 @@ def _build_step(
 
 def _as_long(claims: Claims, state: State) -> StepOptions:
     """Return options for a token that lasts as long, which the app may have chosen."""
-    if claims.expires_at is None:
-        return {"expires_in": NEVER}
-    life = claims.expires_at - claims.issued_at
+    life = (claims.expires_at or _NEVER) - claims.issued_at
     return {"expires_in": min(life, state.config.max_token_lifetime)}
 
 
@@ -170,14 +192,15 @@ def _is_longer(draft: Draft, access: Claims) -> bool:
     return ends is not None and before is not None and ends > before
 
 
-def _prepare(drafts: tuple[Draft, Draft], persistent: bool, state: State) -> Response:
+def _prepare(proposal: Proposal, state: State) -> Response:
     """Return an answer that sets the cookies of new tokens.
 
     Raises:
         ValueError: One of them is larger than what browsers keep.
     """
     prepared, assertion = Response(), state.assertion()
-    for draft in drafts:
+    persistent = persistence_of(proposal.row, state.config.cookies.persistent)
+    for draft in proposal.drafts:
         claims = state.codec.open(draft.text, assertion, state.clock())
         write_cookies(prepared, draft.text, claims, persistent, state)
     return prepared

@@ -27,6 +27,7 @@ from flask_paseto import (
     create_token_pair,
     get_claims,
     get_session_id,
+    refresh_token_required,
     revoke_session,
     revoke_subject,
     revoke_token,
@@ -309,24 +310,6 @@ def test_a_lifetime_that_may_no_longer_be_is_shortened() -> None:
             assert browser.refresh().expires_at == site.clock() + longest
 
 
-def test_a_refresh_token_without_an_end_stays_so() -> None:
-    with open_quiet(PASETO_ALLOW_NON_EXPIRING=True) as site:
-        site.during = lambda: None
-
-        @site.app.post("/for-ever")
-        def log_in() -> Response:
-            response = jsonify(done=True)
-            pair = create_token_pair("alice", refresh_expires_in=NEVER)  # type: ignore[arg-type]
-            set_token_cookies(response, pair)
-            return response
-
-        browser = Browser(site, site.app.test_client())
-        browser.client.post("/for-ever")
-        site.clock.advance(DUE)
-
-        assert_renewed(browser.get())
-
-
 @pytest.mark.requirement("ROT-4")
 def test_no_token_outlasts_its_session() -> None:
     with open_quiet(PASETO_SESSION_LIFETIME=1500) as site:
@@ -405,6 +388,22 @@ def test_the_last_word_on_how_cookies_are_kept_counts(site: Quiet) -> None:
     assert_kept(browser.get(), False)
 
 
+def test_what_was_said_holds_for_that_session_alone(site: Quiet) -> None:
+    texts: list[str] = []
+
+    @site.app.post("/switch")
+    @refresh_token_required
+    def switch() -> Response:
+        response = jsonify(done=True)
+        set_refresh_cookies(response, texts[0])
+        return response
+
+    browser = site.log_in(persistent=True)
+    texts.append(cookie_of(site.log_in().client, REFRESH))
+
+    assert "Max-Age" not in cookies_in(browser.post("/switch"))[REFRESH]
+
+
 @pytest.mark.parametrize("session_id", [None, False], ids=["used", "no-session"])
 def test_of_a_token_that_leads_nowhere_nothing_is_noted(
     site: Quiet, session_id: bool | None
@@ -465,7 +464,7 @@ def test_who_is_anonymous_is_left_alone(site: Quiet) -> None:
 
 
 def test_a_view_that_takes_the_refresh_token_is_left_alone(site: Quiet) -> None:
-    browser = site.log_in()
+    browser = site.log_in(refresh_expires_in=LIFE)
     row = browser.row()
     site.clock.advance(DUE)
 
@@ -474,6 +473,7 @@ def test_a_view_that_takes_the_refresh_token_is_left_alone(site: Quiet) -> None:
     assert response.status_code == 200
     assert cookies_in(response) == {}
     assert browser.row().issued == row.issued
+    assert_renewed(browser.get())
 
 
 def test_tokens_without_a_session_or_an_end_are_left_alone() -> None:
@@ -544,8 +544,14 @@ def send() -> Response:
     return send_file(io.BytesIO(b"a"), mimetype="text/plain", max_age=60)
 
 
+def pass_through() -> Response:
+    return Response(["a", "b"], direct_passthrough=True)
+
+
 @pytest.mark.requirement("ROT-6")
-@pytest.mark.parametrize("answer", [stream, generate, send], ids=lambda f: f.__name__)
+@pytest.mark.parametrize(
+    "answer", [stream, generate, send, pass_through], ids=lambda f: f.__name__
+)
 def test_answers_that_stream_renew_nothing(
     site: Quiet, answer: Callable[[], Any]
 ) -> None:
@@ -741,14 +747,34 @@ def test_a_refresh_token_that_is_over_renews_nothing(site: Quiet) -> None:
 
 def test_another_csrf_value_renews_nothing(site: Quiet) -> None:
     browser = site.log_in()
-    row = browser.row()
+    row, login = browser.row(), browser.refresh().auth_time
     with site.app.test_request_context():
-        token = create_access_token("alice", session_id=row.session_id)
+        token = create_access_token("alice", session_id=row.session_id, auth_time=login)
     browser.client.set_cookie(ACCESS, token)
     site.clock.advance(DUE)
 
     assert_left_alone(browser.get())
     assert browser.row() == row
+
+
+def test_another_session_renews_nothing_though_all_else_is_the_same(
+    site: Quiet,
+) -> None:
+    browser = site.log_in()
+    with site.app.test_request_context():
+        one = create_token_pair("alice")
+        other = create_refresh_token("alice")
+    browser.client.set_cookie(ACCESS, one.access_token)
+    browser.client.set_cookie(REFRESH, other)
+    access, refresh = browser.access(), browser.refresh()
+    assert access["csrf"] == refresh["csrf"]
+    assert access.auth_time == refresh.auth_time
+    assert access.session_id != refresh.session_id
+    rows = site.store.list_sessions("alice")
+    site.clock.advance(DUE)
+
+    assert_left_alone(browser.get())
+    assert site.store.list_sessions("alice") == rows
 
 
 @pytest.mark.requirement("STEP-2")
@@ -821,8 +847,10 @@ def test_a_slow_request_that_comes_back_after_another_renewed_is_no_theft(
         listening(refresh_retried, site.app) as retried,
     ):
         assert_left_alone(tab.get())
+        unreliable(site).calls.clear()
         assert_left_alone(tab.get())
 
+    assert unreliable(site).calls == ["check_token", "session"]
     assert reused == retried == []
     assert browser.row().revoked_at is None
     assert_left_alone(browser.get())
