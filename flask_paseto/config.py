@@ -400,9 +400,6 @@ SETTINGS = (
 # Set to None they are a slip, of an environment say, that would bring in other keys.
 _NEVER_NONE = frozenset({"KEYRING", "KEYRING_PASSWORD", "KEYSET_URL", "STORE"})
 
-# Of the design, but not in this version: ignoring one could mean a wrong yes.
-LATER_SETTINGS = ("COOKIE_REFRESH_WITHIN",)
-
 
 def read_config(
     settings: Mapping[str, Any],
@@ -423,7 +420,8 @@ def read_config(
     """
     from .keys.sources import SourceOptions, read_source  # imports the cryptography
 
-    faults = _faults_of_names(settings)
+    _warn_of_names(settings)
+    faults: list[str] = []
     values = {s.name.lower(): _read(s, settings, faults) for s in SETTINGS}
     keysets = _tie_keysets(values.pop("keyset_url") or {}, values, faults)
     options = SourceOptions(
@@ -581,17 +579,13 @@ def _check_lifetimes(values: Mapping[str, Any], faults: list[str]) -> None:
             )
 
 
-def _faults_of_names(settings: Mapping[str, Any]) -> list[str]:
-    """Warn of settings that nobody reads, and refuse those that are to come."""
+def _warn_of_names(settings: Mapping[str, Any]) -> None:
+    """Warn of settings that nobody reads."""
     known = [PREFIX + setting.name for setting in SETTINGS]
     known += [PREFIX + name + end for name in KEY_SETTINGS for end in ("", "_FILE")]
     known.append(PREFIX + "KEYRING_PASSWORD_FILE")
-    faults = []
     for name in settings:
         if not name.startswith(PREFIX) or name in known:
-            continue
-        if name.removeprefix(PREFIX).startswith(LATER_SETTINGS):
-            faults.append(f"{name} is not supported by this version: take it out")
             continue
         bare = name.removeprefix(PREFIX)
         close = difflib.get_close_matches(
@@ -599,4 +593,3 @@ def _faults_of_names(settings: Mapping[str, Any]) -> list[str]:
         )
         hint = f"; did you mean {PREFIX}{close[0]}?" if close else ""
         warnings.warn(f"{name} is not a setting of flask_paseto{hint}", stacklevel=5)
-    return faults

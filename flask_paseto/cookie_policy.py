@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, Final, Self
 
 from werkzeug.http import dump_cookie
@@ -76,14 +77,32 @@ def _set_by(response: Response) -> list[str]:
     return response.headers.getlist("Set-Cookie")
 
 
+def move_cookies(source: Response, response: Response) -> None:
+    """Set the cookies of one answer in another, which then is not stored by anybody."""
+    headers = _set_by(source)
+    names = {header.partition("=")[0] for header in headers}
+    others = [
+        other for other in _set_by(response) if other.partition("=")[0] not in names
+    ]
+    response.headers.setlist("Set-Cookie", [*others, *headers])
+    response.cache_control.no_store = True
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CookiePolicy:
-    """The three cookies of an app, and whether they outlive the browser's window."""
+    """The three cookies of an app, and how long they live.
+
+    Attributes:
+        persistent: Whether they outlive the browser's window.
+        refresh_within: How long before its end an access cookie is renewed; None:
+            never.
+    """
 
     access: Cookie
     refresh: Cookie
     csrf: Cookie
     persistent: bool
+    refresh_within: timedelta | None
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Self:
@@ -93,6 +112,7 @@ class CookiePolicy:
             refresh=_cookie("refresh", values),
             csrf=_cookie("csrf", values),
             persistent=values["cookie_persistent"],
+            refresh_within=values["cookie_refresh_within"],
         )
 
 
@@ -193,6 +213,33 @@ def list_faults(
     for kind in ("access", "refresh", "csrf"):
         yield from _faults_of_prefix(kind, values)
     yield from _faults_of_names(values, settings)
+    if values["cookie_refresh_within"] is not None:
+        yield from _faults_of_renewal(values, settings)
+
+
+def _faults_of_renewal(
+    values: Mapping[str, Any], settings: Mapping[str, Any]
+) -> Iterator[str]:
+    """Give what keeps access cookies from being renewed, or renews them always."""
+    setting, within = _PREFIX + "COOKIE_REFRESH_WITHIN", values["cookie_refresh_within"]
+    access, grace = values["access_token_expires"], values["rotation_grace"]
+    places = values["token_locations"]
+    if _PREFIX + "STORE" not in settings:
+        yield f"{setting} needs PASETO_STORE: set that, or take this out"
+    if places is not None and "cookies" not in places:
+        yield f"{setting} needs 'cookies' in PASETO_TOKEN_LOCATIONS"
+    if _path("refresh", values) != "/":
+        yield (
+            f"{setting} needs the refresh cookie with every request: take "
+            "PASETO_COOKIE_REFRESH_PATH and PASETO_COOKIE_PATH out"
+        )
+    if access is not None and within >= access / 2:
+        yield (
+            f"{setting} must be less than half of PASETO_ACCESS_TOKEN_EXPIRES, which "
+            f"is {access}"
+        )
+    if grace is not None and within <= grace:
+        yield f"{setting} must be more than PASETO_ROTATION_GRACE, which is {grace}"
 
 
 def _faults_of_prefix(kind: str, values: Mapping[str, Any]) -> Iterator[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
-from .options import Setting, as_flag, as_names, as_text, header_key
+from .options import Setting, as_duration, as_flag, as_names, as_text, header_key
 
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 6265 section 4.1.1
 _PATH = re.compile(r"/[\x21-\x3a\x3c-\x7e]*")
@@ -129,6 +129,14 @@ COOKIE_SETTINGS: Final = (
         False,
         "Let the cookies live as long as their tokens. Without it they go when the "
         "browser is closed. `persistent=` says it for one login.",
+    ),
+    Setting(
+        "COOKIE_REFRESH_WITHIN",
+        as_duration,
+        None,
+        "How long before the end of an access cookie an answer renews it, and the "
+        "refresh cookie with it. Less than half of `PASETO_ACCESS_TOKEN_EXPIRES` and "
+        "more than `PASETO_ROTATION_GRACE`. Default: it is never renewed by itself.",
     ),
     Setting(
         "CSRF_PROTECT",

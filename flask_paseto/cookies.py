@@ -14,6 +14,7 @@ from .errors import ConfigurationError, PasetoError
 from .identity import current_record, served_request
 from .locations import cookie_values
 from .options import as_bytes, as_flag
+from .persistence import note_persistence, persistence_of
 from .state import State, current_state
 from .tokens import TokenPair
 
@@ -32,7 +33,9 @@ def set_access_cookies(
 
     Args:
         persistent: True: it lives as long as the token; False: until the browser is
-            closed. Without it, `PASETO_COOKIE_PERSISTENT` says.
+            closed. Without it, `PASETO_COOKIE_PERSISTENT` says; but where cookies are
+            renewed (`PASETO_COOKIE_REFRESH_WITHIN`), a view that takes a refresh
+            token of a session goes on with what was said for its refresh cookie.
         implicit_assertion: What the token was bound to, where that was given when it
             was issued.
 
@@ -170,7 +173,7 @@ def _set(
     implicit_assertion: bytes | str | None,
 ) -> None:
     state = current_state()
-    policy = _policy(response, state)
+    _policy(response, state)
     claims = _open(token, state, implicit_assertion)
     if claims.token_type != token_type:
         raise ValueError(f"token must be of the type {token_type!r}")
@@ -180,9 +183,37 @@ def _set(
             "since PASETO_TOKEN_LOCATIONS names cookies"
         )
     if persistent is None:
-        persistent = policy.persistent
-    max_age = _lifetime(claims, state) if as_flag(persistent, "persistent") else None
-    cookie = policy.access if token_type == ACCESS else policy.refresh
+        persistent = _persistence(claims, state)
+    else:
+        _remember(claims, as_flag(persistent, "persistent"), state)
+    write_cookies(response, token, claims, persistent, state)
+
+
+def _persistence(claims: Claims, state: State) -> bool:
+    """Return what was said at the login, where the request has its row."""
+    default, record = state.config.cookies.persistent, current_record()
+    answer = None if record is None else record.answer
+    row = None if answer is None else answer.session
+    if row is None or row.session_id != claims.session_id:
+        return default
+    return persistence_of(row, default)
+
+
+def _remember(claims: Claims, persistent: bool, state: State) -> None:
+    """Note what was said at the login, where cookies are renewed without a word."""
+    policy, store = state.config.cookies, state.store
+    if policy.refresh_within is None or store is None or claims.token_type != REFRESH:
+        return
+    note_persistence(claims, persistent, store)
+
+
+def write_cookies(
+    response: Response, token: str, claims: Claims, persistent: bool, state: State
+) -> None:
+    """Set the cookie of a token that was looked at, and that of its CSRF value."""
+    policy = state.config.cookies
+    max_age = _lifetime(claims, state) if persistent else None
+    cookie = policy.access if claims.token_type == ACCESS else policy.refresh
     cookie.write(response, token, max_age)
     if state.config.csrf is not None and state.config.csrf.in_cookies:
         _set_csrf(response, _sealed(claims), max_age, state)

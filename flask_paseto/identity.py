@@ -56,6 +56,7 @@ class RequestRecord:
         "passed",
         "refusal",
         "refused",
+        "revoked",
         "sessions",
     )
 
@@ -74,6 +75,8 @@ class RequestRecord:
     negotiated: bool
     """Whether the form of a refusal hangs on what the client takes."""
     issued: bool
+    revoked: bool
+    """Whether something was revoked in this request."""
     sessions: dict[str, str]
     """The session ids made in this request, by subject."""
     chained: set[str]
@@ -85,7 +88,7 @@ class RequestRecord:
         self.ahead = self.identity = self.refusal = self.refused = None
         self.answer = None
         self.passed = self.from_query = self.from_cookies = False
-        self.issued = self.negotiated = False
+        self.issued = self.negotiated = self.revoked = False
         self.sessions = {}
         self.chained = set()
         self.csrf_values = {}

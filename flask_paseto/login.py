@@ -63,17 +63,26 @@ class Draft(NamedTuple):
 
 
 class Login:
-    """One subject at one moment, and what its tokens take over from the request."""
+    """One subject at one moment, and what its tokens take over from the request.
 
-    def __init__(self, subject: Any, *, is_text: bool = False) -> None:
+    Args:
+        is_text: Whether the subject is one as it stands in tokens.
+        verified: What they take over from, instead of the verified token of the
+            request.
+    """
+
+    def __init__(
+        self, subject: Any, *, is_text: bool = False, verified: Claims | None = None
+    ) -> None:
         self.state: State = current_state()
         self.record: RequestRecord | None = current_record()
         self.now: datetime = self.state.clock().astimezone(UTC).replace(microsecond=0)
         self.subject: str = subject if is_text else subject_text(subject, self.state)
-        identity = None if self.record is None else self.record.identity
+        if verified is None and self.record is not None and self.record.identity:
+            verified = self.record.identity.claims
         self._csrf_value: str | None = None
         #: The verified token of this request, whoever it speaks for.
-        self.verified: Claims | None = None if identity is None else identity.claims
+        self.verified: Claims | None = verified
         same = self.verified is not None and self.verified.subject == self.subject
         #: The verified token of this request, if it speaks for this subject.
         self.earlier: Claims | None = self.verified if same else None

@@ -30,6 +30,7 @@ from .redirects import (
     redirect_refused,
     set_login_page,
 )
+from .renewal import renew_cookies
 from .state import DEFAULT, Callbacks, build_state, current_state, states_of
 
 C = TypeVar("C", bound=Callable[..., Any])
@@ -299,6 +300,7 @@ def _stamp(app: Flask, response: Response) -> Response:
     record = find_record(served_request(), app)
     if record is None:
         return response
+    renew_cookies(response, record, states_of(app)[DEFAULT])
     refusal = record.refusal
     if refusal is not None and response.status_code in (401, refusal.status_code):
         challenge = refusal.challenge

@@ -16,7 +16,7 @@ from .errors import (
 )
 from .signals import refresh_reused, session_revoked, store_bypassed
 from .state import State
-from .stores import REUSED, Answer, Store, TokenRef, Verdict, micros
+from .stores import REUSED, Answer, Session, Store, TokenRef, Verdict, micros
 
 _log = logging.getLogger("flask_paseto")
 
@@ -54,6 +54,22 @@ def check_refresh(claims: Claims, state: State, store: Store) -> Answer:
     if answer.verdict not in PASSES:
         raise refusal_of(answer.verdict, claims, state)
     return answer
+
+
+def find_current(claims: CurrentClaims, state: State, store: Store) -> Session | None:
+    """Return the row whose refresh token this is now; whatever is found, none is ended.
+
+    Raises:
+        PasetoError: The app refuses it, or it cannot be told.
+    """
+    row = None if claims.session_id is None else store.session(claims.session_id)
+    if row is None or row.issued is None or row.issued.jti != claims.jti:
+        return None
+    if store.check_token(refer(claims)) is not Verdict.LIVE:
+        return None
+    if state.callbacks.token_in_denylist is not None:
+        _ask_loader(state.callbacks.token_in_denylist, claims, state)
+    return row
 
 
 def refusal_of(verdict: Verdict, claims: Claims, state: State) -> PasetoError:

@@ -55,11 +55,11 @@ def rotate_token_pair(
         raise InvalidClaims("A refresh token without a session cannot be rotated.")
     if answer.verdict is Verdict.WON:
         raise RuntimeError("rotate_token_pair was called for this request already")
-    step = _Step(answer.session, options, refresh_expires_in)
+    step = Step(answer.session, options, {**options, "expires_in": refresh_expires_in})
     # Sealed before the swap: what cannot be sealed must not use the token up.
     access, refresh = step.propose()
-    successor = issued_of(refresh.stamp, access.stamp)
-    answer = _consume(store, claims, successor, state)
+    successor = step.issued(access, refresh)
+    answer = swap(store, claims, successor, state)
     issued = None if answer.session is None else answer.session.issued
     if answer.verdict not in (Verdict.WON, Verdict.RETRY) or issued is None:
         raise refusal_of(answer.verdict, claims, state)
@@ -85,13 +85,22 @@ def _refresh_token() -> tuple[RequestRecord, Claims]:
     return record, claims
 
 
-def _consume(store: Store, claims: Claims, successor: Issued, state: State) -> Answer:
+def swap(
+    store: Store,
+    claims: Claims,
+    successor: Issued,
+    state: State,
+    *,
+    punish: bool = True,
+) -> Answer:
+    """Let the store swap a refresh token for its successor; ask again if it is mute."""
     ask = partial(
         store.consume,
         claims["sid"],
         claims.jti,
         successor,
         grace=micros(state.config.rotation_grace),
+        punish=punish,
     )
     try:
         return ask()
@@ -100,26 +109,37 @@ def _consume(store: Store, claims: Claims, successor: Issued, state: State) -> A
         return ask()
 
 
-class _Step:
-    """The tokens of one step of a session: as proposed, or as they were stored."""
+class Step:
+    """The tokens of one step of a session: as proposed, or as they were stored.
+
+    Args:
+        row: The row before it.
+        access: What is said of the access token.
+        refresh: What is said of the refresh token.
+        verified: The refresh token before, where it is not that of the request.
+    """
 
     def __init__(
         self,
         row: Session,
-        options: StepOptions,
-        refresh_expires_in: timedelta | int | None,
+        access: StepOptions,
+        refresh: StepOptions,
+        *,
+        verified: Claims | None = None,
     ) -> None:
-        self.login = Login(row.subject, is_text=True)
+        self.login: Login = Login(row.subject, is_text=True, verified=verified)
         self._auth_time = self.login.auth_time(REFRESH, False, {})
+        self._row = row
         self._session = membership_of(row)
-        self._options: dict[str, StepOptions] = {
-            ACCESS: options,
-            REFRESH: {**options, "expires_in": refresh_expires_in},
-        }
+        self._options: dict[str, StepOptions] = {ACCESS: access, REFRESH: refresh}
 
     def propose(self) -> tuple[Draft, Draft]:
         """Return new tokens."""
         return self._draft(self._stamp(ACCESS), self._stamp(REFRESH))
+
+    def issued(self, access: Draft, refresh: Draft) -> Issued:
+        """Return what the store is to keep of new tokens."""
+        return issued_of(refresh.stamp, access.stamp, before=self._row.issued)
 
     def repeat(self, issued: Issued) -> tuple[Draft, Draft]:
         """Return the tokens of a step that is stored."""

@@ -51,8 +51,14 @@ class Stamp(NamedTuple):
         return None if self.expires_at is None else self.expires_at - self.issued_at
 
 
-def issued_of(refresh: Stamp, access: Stamp | None = None) -> Issued:
-    """Return what a store keeps of a refresh token, and the access token beside it."""
+def issued_of(
+    refresh: Stamp, access: Stamp | None = None, *, before: Issued | None = None
+) -> Issued:
+    """Return what a store keeps of a refresh token, and the access token beside it.
+
+    Args:
+        before: The step before it, of which the data goes over.
+    """
     return Issued(
         jti=refresh.jti,
         issued_at=micros(refresh.issued_at),
@@ -61,6 +67,7 @@ def issued_of(refresh: Stamp, access: Stamp | None = None) -> Issued:
         access_expires_at=None if access is None else _micros(access.expires_at),
         scopes=refresh.scopes,
         audience=refresh.audience,
+        data="" if before is None else before.data,
     )
 
 

@@ -114,6 +114,7 @@ def revoke_token(
     """
     state = current_state()
     state.need_store("revoke_token")
+    _note_revocation()
     reason = as_type(reason, "reason")
     if (token is None) == (jti is None):
         raise TypeError("revoke_token takes a token, claims, or jti=")
@@ -143,6 +144,7 @@ def revoke_session(session_id: str, *, reason: str = "revoked") -> bool:
     """
     state = current_state()
     store = state.need_store("revoke_session")
+    _note_revocation()
     reason = as_type(reason, "reason")
     ended = store.revoke_session(as_text(session_id, "session_id"), reason=reason)
     note_session(session_id, state)
@@ -180,6 +182,7 @@ def end_sessions(
 ) -> int:
     """End the sessions of a subject as it stands in tokens; give how many."""
     state = current_state()
+    _note_revocation()
     reason = as_type(reason, "reason")
     count = state.need_store("revoke_subject").revoke_subject(
         subject,
@@ -193,6 +196,13 @@ def end_sessions(
     if count:
         session_revoked.send(state.app, reason=reason, count=count)
     return count
+
+
+def _note_revocation() -> None:
+    """Note on the request that something is over, also if the store does not answer."""
+    record = current_record()
+    if record is not None:
+        record.revoked = True
 
 
 def _latest_end(state: State) -> int | None:

@@ -95,6 +95,7 @@ def test_the_defaults_are_those_of_the_documentation() -> None:
             refresh=cookie("__Host-refresh_token"),
             csrf=cookie("__Host-csrf_token", httponly=False),
             persistent=False,
+            refresh_within=None,
         ),
         csrf=None,
     )
@@ -355,19 +356,6 @@ def test_the_faults_appear_when_the_app_is_set_up() -> None:
 
     with pytest.raises(ConfigurationError, match=r"(?s)LEEWAY.*SECRET_KEY"):
         PasetoManager(app)
-
-
-@pytest.mark.requirement("LIFE-2")
-@pytest.mark.parametrize(
-    "name",
-    [
-        "COOKIE_REFRESH_WITHIN",
-    ],
-)
-def test_a_setting_that_is_to_come_is_refused_and_not_ignored(name: str) -> None:
-    (fault,) = faults_of(**{name: None})
-
-    assert fault == f"PASETO_{name} is not supported by this version: take it out"
 
 
 @pytest.mark.parametrize(

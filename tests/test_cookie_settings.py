@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -367,3 +368,107 @@ def test_whatever_starts_sets_cookies_that_browsers_keep(
         assert ("HttpOnly" in header) == (cookie is not cookies.csrf)
         found.add(cookie.name)
     assert len(found) == 3
+
+
+QUIET: dict[str, Any] = {"COOKIE_REFRESH_WITHIN": 300, "STORE": "memory://"}
+LESS_THAN_HALF = (
+    "PASETO_COOKIE_REFRESH_WITHIN must be less than half of "
+    "PASETO_ACCESS_TOKEN_EXPIRES, which is 0:15:00"
+)
+MORE_THAN_GRACE = (
+    "PASETO_COOKIE_REFRESH_WITHIN must be more than PASETO_ROTATION_GRACE, which is "
+    "0:00:10"
+)
+AT_THE_ROOT = (
+    "PASETO_COOKIE_REFRESH_WITHIN needs the refresh cookie with every request: take "
+    "PASETO_COOKIE_REFRESH_PATH and PASETO_COOKIE_PATH out"
+)
+
+
+@pytest.mark.parametrize("within", [11, 449, timedelta(seconds=10, microseconds=1)])
+def test_cookies_are_renewed_so_long_before_their_end(within: Any) -> None:
+    found = read(**QUIET | {"COOKIE_REFRESH_WITHIN": within}).cookies.refresh_within
+
+    assert found == (within if isinstance(within, timedelta) else timedelta(0, within))
+
+
+@pytest.mark.parametrize("store", [{}, {"STORE": "memory://"}])
+@pytest.mark.parametrize("off", [{}, {"COOKIE_REFRESH_WITHIN": None}])
+def test_cookies_are_not_renewed_unless_it_is_asked_for(
+    store: dict[str, Any], off: dict[str, Any]
+) -> None:
+    config = read(**store, **off, COOKIE_REFRESH_PATH="/refresh")
+
+    assert config.cookies.refresh_within is None
+
+
+@pytest.mark.requirement("LIFE-2")
+@pytest.mark.parametrize(
+    ("settings", "fault"),
+    [
+        ({"COOKIE_REFRESH_WITHIN": 450}, LESS_THAN_HALF),
+        ({"COOKIE_REFRESH_WITHIN": timedelta(days=2)}, LESS_THAN_HALF),
+        ({"COOKIE_REFRESH_WITHIN": 10}, MORE_THAN_GRACE),
+        ({"COOKIE_REFRESH_WITHIN": 1}, MORE_THAN_GRACE),
+        ({"COOKIE_REFRESH_PATH": "/refresh"}, AT_THE_ROOT),
+        ({"COOKIE_PATH": "/app"}, AT_THE_ROOT),
+        (
+            {"TOKEN_LOCATIONS": "headers"},
+            "PASETO_COOKIE_REFRESH_WITHIN needs 'cookies' in PASETO_TOKEN_LOCATIONS",
+        ),
+        (
+            {"COOKIE_REFRESH_WITHIN": 0},
+            "PASETO_COOKIE_REFRESH_WITHIN must be at least one second",
+        ),
+        (
+            {"COOKIE_REFRESH_WITHIN": "300"},
+            "PASETO_COOKIE_REFRESH_WITHIN must be a timedelta or whole seconds",
+        ),
+        (
+            {"COOKIE_REFRESH_WITHIN": True},
+            "PASETO_COOKIE_REFRESH_WITHIN must be a timedelta or whole seconds",
+        ),
+    ],
+)
+def test_what_keeps_cookies_from_being_renewed_stops_the_start(
+    settings: dict[str, Any], fault: str
+) -> None:
+    assert faults_of(**QUIET | settings) == [fault]
+
+
+@pytest.mark.requirement("LIFE-2")
+def test_renewing_cookies_needs_a_store() -> None:
+    assert faults_of(COOKIE_REFRESH_WITHIN=300) == [
+        "PASETO_COOKIE_REFRESH_WITHIN needs PASETO_STORE: set that, or take this out"
+    ]
+
+
+@pytest.mark.requirement("LIFE-2")
+def test_all_that_keeps_cookies_from_being_renewed_is_told_at_once() -> None:
+    found = faults_of(
+        COOKIE_REFRESH_WITHIN=10,
+        ACCESS_TOKEN_EXPIRES=20,
+        TOKEN_LOCATIONS="headers",
+        COOKIE_REFRESH_PATH="/refresh",
+        LEEWAY=301,
+    )
+
+    assert len(found) == 6
+    for part in ("LEEWAY", "PASETO_STORE", "TOKEN_LOCATIONS", "PATH", "half", "GRACE"):
+        assert len([fault for fault in found if part in fault]) == 1
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"ACCESS_TOKEN_EXPIRES": "x"},
+        {"ROTATION_GRACE": "x"},
+        {"TOKEN_LOCATIONS": "x"},
+    ],
+    ids=str,
+)
+def test_a_setting_that_cannot_be_read_hides_nothing_of_this(
+    other: dict[str, Any],
+) -> None:
+    assert len(faults_of(**QUIET | other)) == 1
+    assert len(faults_of(**QUIET | other | {"COOKIE_PATH": "/app"})) == 2

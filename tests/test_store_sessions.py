@@ -39,9 +39,14 @@ GONE = {Verdict.EXPIRED, Verdict.MISSING}
 
 
 def consume(
-    store: Store, session: NewSession, jti: str, successor: Issued, grace: int = GRACE
+    store: Store,
+    session: NewSession,
+    jti: str,
+    successor: Issued,
+    grace: int = GRACE,
+    **options: bool,
 ) -> Answer:
-    return store.consume(session.session_id, jti, successor, grace=grace)
+    return store.consume(session.session_id, jti, successor, grace=grace, **options)
 
 
 def test_a_session_is_kept_as_it_was_given(tried: Tried) -> None:
@@ -244,6 +249,103 @@ def assert_ended_by_reuse(
     for jti in (current, first(session).jti):
         again = consume(store, session, jti, step(session.subject))
         assert again == Answer(Verdict.REVOKED, row)
+
+
+def test_attach_writes_again_what_stands_beside_the_current_token(
+    store: Store,
+) -> None:
+    session = login(store, new_subject())
+    before = store.session(session.session_id)
+    assert before is not None
+    issued = replace(first(session), data="other", scopes=("read",))
+
+    assert store.attach(session.session_id, issued) is True
+    other = replace(issued, jti=new_id(session.subject), data="planted")
+    assert store.attach(session.session_id, other) is False
+
+    assert store.session(session.session_id) == replace(before, issued=issued)
+
+
+def test_a_swap_that_does_not_punish_wins_as_any_other(store: Store) -> None:
+    session = login(store, new_subject())
+    successor = step(session.subject)
+
+    answer = consume(store, session, first(session).jti, successor, punish=False)
+
+    assert answer == Answer(Verdict.WON, store.session(session.session_id))
+    assert answer.session is not None
+    assert answer.session.issued == successor
+    assert answer.session.previous_jti == first(session).jti
+
+
+def test_a_swap_that_does_not_punish_changes_nothing_for_a_used_token(
+    store: Store,
+) -> None:
+    session = login(store, new_subject())
+    one, two = step(session.subject), step(session.subject)
+    consume(store, session, first(session).jti, one)
+    consume(store, session, one.jti, two)
+    row = store.session(session.session_id)
+
+    for jti, grace in ((first(session).jti, GRACE), (one.jti, 0), ("nobody's", 0)):
+        new = step(session.subject)
+        answer = consume(store, session, jti, new, grace, punish=False)
+        assert answer == Answer(Verdict.STALE, row)
+
+    assert store.session(session.session_id) == row
+    assert store.check_token(ref(session)) is Verdict.LIVE
+    next_one = step(session.subject)
+    assert consume(store, session, two.jti, next_one).verdict is Verdict.WON
+
+
+def test_a_swap_that_does_not_punish_knows_a_retry_and_its_own_repetition(
+    store: Store,
+) -> None:
+    session = login(store, new_subject())
+    jti, successor = first(session).jti, step(session.subject)
+    won = consume(store, session, jti, successor, 0, punish=False)
+
+    again = consume(store, session, jti, successor, 0, punish=False)
+    other = consume(store, session, jti, step(session.subject), punish=False)
+
+    assert again == other == Answer(Verdict.RETRY, won.session)
+
+
+def test_a_swap_that_does_not_punish_refuses_a_session_that_does_not_live(
+    store: Store,
+) -> None:
+    bare = login(store, new_subject(), issued=None)
+    ended, missing = login(store, new_subject()), unopened(new_subject())
+    store.revoke_session(ended.session_id, reason="logout")
+
+    found = [
+        consume(store, one, jti, step(one.subject), punish=False).verdict
+        for one, jti in (
+            (bare, new_id(bare.subject)),
+            (ended, first(ended).jti),
+            (missing, first(missing).jti),
+        )
+    ]
+
+    assert found == [Verdict.STALE, Verdict.REVOKED, Verdict.MISSING]
+    assert store.check_token(ref(bare)) is Verdict.LIVE
+
+
+def test_of_many_swaps_that_do_not_punish_one_wins(store: Store) -> None:
+    session = login(store, new_subject())
+    jti, together = first(session).jti, Barrier(6)
+
+    def swap(_: int) -> Answer:
+        together.wait(30)
+        return consume(store, session, jti, step(session.subject), 0, punish=False)
+
+    with ThreadPoolExecutor(6) as pool:
+        answers = list(pool.map(swap, range(6)))
+
+    verdicts = [answer.verdict for answer in answers]
+    assert sorted(verdicts) == [Verdict.STALE] * 5 + [Verdict.WON]
+    (won,) = [each for each in answers if each.verdict is Verdict.WON]
+    assert store.session(session.session_id) == won.session
 
 
 def test_a_token_is_not_its_own_successor(store: Store) -> None:

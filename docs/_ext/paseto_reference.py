@@ -18,7 +18,7 @@ from sphinx.util.docutils import SphinxDirective
 
 import flask_paseto
 from flask_paseto import cli, signals
-from flask_paseto.config import LATER_SETTINGS, PREFIX, SETTINGS
+from flask_paseto.config import PREFIX, SETTINGS
 from flask_paseto.errors import PasetoError
 from flask_paseto.keys import KEY_SETTINGS
 
@@ -46,14 +46,6 @@ def write_key_settings() -> str:
         text = f"{says}\n\n`{file}` names a file that holds it instead{many}."
         entries.append(_entry(full, text))
     return "\n".join(entries)
-
-
-def write_later_settings() -> str:
-    """Return the names that belong to later versions, as Markdown."""
-    return ", ".join(
-        f"`{PREFIX}{name}…`" if name.endswith("_") else f"`{PREFIX}{name}`"
-        for name in LATER_SETTINGS
-    )
 
 
 def _entry(name: str, text: str) -> str:
@@ -182,10 +174,6 @@ class KeySettings(Written):
     write = staticmethod(write_key_settings)
 
 
-class LaterSettings(Written):
-    write = staticmethod(write_later_settings)
-
-
 class Errors(Written):
     write = staticmethod(write_errors)
 
@@ -223,7 +211,6 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_object_type("setting", "setting", indextemplate="%s (setting)")
     app.add_directive("paseto-settings", Settings)
     app.add_directive("paseto-key-settings", KeySettings)
-    app.add_directive("paseto-later-settings", LaterSettings)
     app.add_directive("paseto-errors", Errors)
     app.add_directive("paseto-signals", Signals)
     app.add_directive("paseto-requirements", Requirements)

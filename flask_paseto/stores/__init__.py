@@ -88,8 +88,9 @@ class Store(Protocol):
     def attach(self, session_id: str, issued: Issued) -> bool:
         """Give a live session that has no refresh token its first one.
 
-        True also if that one is its current one already. False if it has another, or
-        does not live: a second refresh token would be a second chain.
+        True also if that one is its current one already: what stands beside its `jti`
+        is then written again. False if it has another, or does not live: a second
+        refresh token would be a second chain.
         """
 
     @abstractmethod
@@ -111,7 +112,13 @@ class Store(Protocol):
 
     @abstractmethod
     def consume(
-        self, session_id: str, jti: str, successor: Issued, *, grace: int
+        self,
+        session_id: str,
+        jti: str,
+        successor: Issued,
+        *,
+        grace: int,
+        punish: bool = True,
     ) -> Answer:
         """Swap the current refresh token for its successor; the one way to rotate.
 
@@ -119,6 +126,7 @@ class Store(Protocol):
         before, and the successor proposed is the current one (a repetition of this
         call) or `grace` is not over; `session.issued` is what to make again. REVOKED,
         MISSING, EXPIRED: nothing is changed. REUSED: all else; the row is revoked.
+        With `punish` off STALE stands for REUSED, and nothing is changed.
 
         Raises:
             ValueError: The successor is the token itself.

@@ -57,8 +57,8 @@ class MemoryStore(Tables):
             row = self._sessions.get(session_id)
             if row is None or rules.standing(row, now) is not Verdict.LIVE:
                 return False
-            if row.issued is not None:
-                return row.issued.jti == issued.jti
+            if row.issued is not None and row.issued.jti != issued.jti:
+                return False
             self._put(replace(row, issued=issued))
             return True
 
@@ -82,7 +82,13 @@ class MemoryStore(Tables):
             return Answer(verdict, row)
 
     def consume(
-        self, session_id: str, jti: str, successor: Issued, *, grace: int
+        self,
+        session_id: str,
+        jti: str,
+        successor: Issued,
+        *,
+        grace: int,
+        punish: bool = True,
     ) -> Answer:
         """Swap the current refresh token for its successor."""
         if successor.jti == jti:
@@ -98,6 +104,8 @@ class MemoryStore(Tables):
             if found is Verdict.CURRENT:
                 row = self._put(rules.rotated(row, successor, now))
                 return Answer(Verdict.WON, row)
+            if not punish:
+                return Answer(Verdict.STALE, row)
             return Answer(found, self._put(rules.revoked(row, now)))
 
     def consume_token(self, jti: str, *, until: int | None) -> bool:

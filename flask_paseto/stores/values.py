@@ -92,6 +92,8 @@ class Verdict(StrEnum):
     """It was consumed before; make again the successor that is stored."""
     REUSED = "reused"
     """It was consumed long ago or never issued; its session is revoked by this call."""
+    STALE = "stale"
+    """It is not the one that may be used, and this call was told to end nothing."""
     REVOKED = "revoked"
     """The token, its session or its subject was revoked before."""
     MISSING = "missing"

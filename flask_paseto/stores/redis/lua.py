@@ -98,9 +98,9 @@ local function place(row, jti, grace, proposed)
   if row[ISSUED] == '' then return 'reused' end
   if jti == row[JTI] then return 'current' end
   if row[ROTATED] == 0 or jti ~= row[PREVIOUS] then return 'reused' end
-  if now - row[ROTATED] < tonumber(grace) or proposed == row[JTI] then
-    return 'previous'
-  end
+  -- A clock that was set back must not make a grace of what was to have none.
+  local ago = math.max(0, now - row[ROTATED])
+  if ago < tonumber(grace) or proposed == row[JTI] then return 'previous' end
   return 'reused'
 end
 

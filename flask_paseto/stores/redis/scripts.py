@@ -48,9 +48,9 @@ return 1
 ATTACH = script(
     """
 local row = get(KEYS[2])
-if standing(row) ~= 'live' or row[ISSUED] ~= '' then
+if standing(row) ~= 'live' or (row[ISSUED] ~= '' and row[JTI] ~= ARGV[1]) then
   settle(KEYS[3])
-  return standing(row) == 'live' and row[JTI] == ARGV[1] and 1 or 0
+  return 0
 end
 row[JTI], row[ISSUED] = ARGV[1], ARGV[2]
 save(KEYS[2], row)
@@ -81,7 +81,7 @@ return {{verdict, row}}
 )
 
 # KEYS: marker, row, index, settled. ARGV: sid, jti, successor's jti, issued, grace,
-# prefix.
+# prefix, '1' if reuse ends the session.
 CONSUME = script(
     f"""
 local row = get(KEYS[2])
@@ -94,6 +94,10 @@ verdict = place(row, ARGV[2], ARGV[5], ARGV[3])
 if verdict == 'previous' then
   settle(KEYS[4])
   return {{'retry', row}}
+end
+if verdict == 'reused' and ARGV[7] ~= '1' then
+  settle(KEYS[4])
+  return {{'stale', row}}
 end
 if verdict == 'reused' then
   trim(KEYS[3], ARGV[6])

@@ -98,7 +98,13 @@ class RedisStore:
         return read_answer(sid, reply)
 
     def consume(
-        self, session_id: str, jti: str, successor: Issued, *, grace: int
+        self,
+        session_id: str,
+        jti: str,
+        successor: Issued,
+        *,
+        grace: int,
+        punish: bool = True,
     ) -> Answer:
         """Swap the current refresh token for its successor."""
         if successor.jti == jti:
@@ -110,7 +116,7 @@ class RedisStore:
             [keys.marker, keys.session(session_id), keys.index, keys.settled],
             [
                 *(session_id, jti, successor.jti, issued_text(successor)),
-                *(grace, keys.prefix),
+                *(grace, keys.prefix, int(punish)),
             ],
         )
         return read_answer(session_id, reply)

@@ -64,6 +64,7 @@ class PostgresqlStore(SqlStore):
             jti=token.jti,
             proposed=None,
             grace=grace,
+            otherwise=Verdict.REUSED.value,
         )
         if not found:
             return Answer(self.check_token(token))
@@ -73,7 +74,13 @@ class PostgresqlStore(SqlStore):
         return _answer(verdict, before, row.now)
 
     def consume(
-        self, session_id: str, jti: str, successor: Issued, *, grace: int
+        self,
+        session_id: str,
+        jti: str,
+        successor: Issued,
+        *,
+        grace: int,
+        punish: bool = True,
     ) -> Answer:
         """Swap the current refresh token for its successor."""
         if successor.jti == jti:
@@ -85,6 +92,7 @@ class PostgresqlStore(SqlStore):
             jti=jti,
             proposed=successor.jti,
             grace=grace,
+            otherwise=(Verdict.REUSED if punish else Verdict.STALE).value,
             **new,
         )
         if not found:

@@ -115,7 +115,13 @@ class SqliteStore(SqlStore):
         return self._write(work)
 
     def consume(
-        self, session_id: str, jti: str, successor: Issued, *, grace: int
+        self,
+        session_id: str,
+        jti: str,
+        successor: Issued,
+        *,
+        grace: int,
+        punish: bool = True,
     ) -> Answer:
         """Swap the current refresh token for its successor."""
         if successor.jti == jti:
@@ -132,6 +138,8 @@ class SqliteStore(SqlStore):
             if found is Verdict.CURRENT:
                 row = self._put(connection, rules.rotated(row, successor, now))
                 return Answer(Verdict.WON, row)
+            if not punish:
+                return Answer(Verdict.STALE, row)
             return Answer(found, self._put(connection, rules.revoked(row, now)))
 
         return self._write(work)

@@ -118,7 +118,10 @@ def _swap(
 
 
 def _judge(row: CTE, revoked: ColumnElement[bool]) -> ColumnElement[str]:
-    """Return the verdict on a row, as `rules.standing` and `rules.place` have it."""
+    """Return the verdict on a row, as `rules.standing` and `rules.place` have it.
+
+    The parameter `otherwise` is what reuse is called: STALE then ends nothing.
+    """
     now = row.c.now
     ended = or_(row.c.idle_expires_at <= now, row.c.expires_at <= now)
     in_time = func.greatest(now - row.c.rotated_at, 0) < micros("grace")
@@ -128,10 +131,10 @@ def _judge(row: CTE, revoked: ColumnElement[bool]) -> ColumnElement[str]:
     return case(
         (or_(revoked, row.c.revoked_at.is_not(None)), Verdict.REVOKED.value),
         (ended, Verdict.EXPIRED.value),
-        (row.c.jti.is_(None), Verdict.REUSED.value),
+        (row.c.jti.is_(None), name("otherwise")),
         (row.c.jti == name("jti"), Verdict.CURRENT.value),
         (previous, Verdict.PREVIOUS.value),
-        else_=Verdict.REUSED.value,
+        else_=name("otherwise"),
     )
 
 
