@@ -100,6 +100,8 @@ def _check_token(claims: Claims, state: State, store: Store) -> None:
     except StoreUnavailable:
         if state.config.store_outage != "allow" or claims.token_type != ACCESS:
             raise
+        if state.snapshot is not None and state.snapshot.refuses(claims):
+            raise RevokedToken from None  # what was revoked stays so
         _log.warning("the store does not answer: an access token passed unchecked")
         store_bypassed.send(state.app)
         return

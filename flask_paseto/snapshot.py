@@ -112,20 +112,25 @@ class Snapshot:
         stale = ticks - self._good >= self._due or self._seen != self._wanted
         if stale and not self._renew(ticks, clock):
             return None
-        entries, wire = self._entries, claims.wire
-        if wire["jti"] in entries.tokens:
+        if self.refuses(claims):
             return Verdict.REVOKED
-        session_id = wire.get("sid")
-        if session_id is None:
-            found = entries.cut_offs.get(claims.subject)
-            revoked = found is not None and micros(claims.issued_at) <= found[0]
-            return Verdict.REVOKED if revoked else Verdict.LIVE
-        if session_id in entries.sessions:
-            return Verdict.REVOKED
+        if claims.wire.get("sid") is None:
+            return Verdict.LIVE
         ends = claims.expires_at
         if ends is None or ends - claims.issued_at > self._longest:
             return None  # its session may have been revoked before the horizon
         return Verdict.LIVE
+
+    def refuses(self, claims: Claims) -> bool:
+        """Say whether a token is known to be revoked, however old this may be."""
+        entries, wire = self._entries, claims.wire
+        if wire["jti"] in entries.tokens:
+            return True
+        session_id = wire.get("sid")
+        if session_id is not None:
+            return session_id in entries.sessions
+        found = entries.cut_offs.get(claims.subject)
+        return found is not None and micros(claims.issued_at) <= found[0]
 
     def _renew(self, ticks: float, clock: Callable[[], datetime]) -> bool:
         """Bring in what is new if it is time to, and say whether that is new enough."""

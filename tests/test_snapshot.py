@@ -87,6 +87,31 @@ def test_a_guard_does_no_input_or_output(site: Site) -> None:
     assert site.store.calls == []
 
 
+@pytest.mark.requirement("REV-2")
+def test_what_is_known_to_be_revoked_stays_so_in_an_outage_that_allows() -> None:
+    interval = timedelta(seconds=INTERVAL)
+    settings: dict[str, Any] = {"PASETO_STORE_OUTAGE": "allow"}
+    with open_site(PASETO_REVOCATION_SYNC_INTERVAL=interval, **settings) as site:
+        snapshot = states_of(site.app)["default"].snapshot
+        assert snapshot is not None
+        session, token, subject = (
+            site.log_in(name="alice"),
+            site.log_in(name="alice"),
+            site.log_in(name="bob", session_id=False),
+        )
+        live = site.log_in(name="carol")
+        end(site, session)
+        with site.app.app_context():
+            revoke_token(token["access_token"])
+            revoke_subject("bob")
+        assert statuses(site, session, token, subject, live) == [401, 401, 401, 200]
+        site.store.out |= {"changes", "check_token"}
+        snapshot.expire()
+        assert statuses(site, live) == [200]
+        for pair in (session, token, subject):
+            assert_refused(site.get(pair), RevokedToken)
+
+
 def test_the_first_answer_comes_after_a_complete_sync(site: Site) -> None:
     pair, revoked = site.log_in(), site.log_in()
     end(site, revoked)
