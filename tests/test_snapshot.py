@@ -112,6 +112,18 @@ def test_what_is_known_to_be_revoked_stays_so_in_an_outage_that_allows() -> None
             assert_refused(site.get(pair), RevokedToken)
 
 
+@pytest.mark.requirement("REV-2")
+def test_no_token_passes_unchecked_while_only_the_sync_fails() -> None:
+    interval = timedelta(seconds=INTERVAL)
+    settings: dict[str, Any] = {"PASETO_STORE_OUTAGE": "allow"}
+    with open_site(PASETO_REVOCATION_SYNC_INTERVAL=interval, **settings) as site:
+        live, ended = site.log_in(), site.log_in()
+        end(site, ended)
+        site.store.out.add("changes")
+        assert_refused(site.get(ended), RevokedToken)
+        assert statuses(site, live, ended) == [200, 401]
+
+
 def test_the_first_answer_comes_after_a_complete_sync(site: Site) -> None:
     pair, revoked = site.log_in(), site.log_in()
     end(site, revoked)
