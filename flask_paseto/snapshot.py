@@ -16,6 +16,9 @@ from .stores import Changes, Store, Verdict, micros
 
 # Entries that have ended are looked for when so many more have come.
 _SWEEP_AFTER = 1024
+# How long after the store was asked a request may still issue a token of a session,
+# which may have been revoked meanwhile.
+_LATE = timedelta(minutes=1)
 
 
 class Entries:
@@ -85,7 +88,7 @@ class Snapshot:
         self._interval = interval.total_seconds()
         self._due = self._interval / 2
         self._longest = longest
-        self._horizon = micros(longest + 2 * leeway)
+        self._horizon = micros(longest + 2 * leeway + _LATE)
         self._budget = budget.total_seconds()
         self._ticks = ticks
         self._forget()

@@ -19,6 +19,7 @@ from flask_paseto import (
     create_access_token,
     create_token,
     decode_token,
+    refresh_token_required,
     revoke_session,
     revoke_subject,
     revoke_token,
@@ -28,7 +29,7 @@ from flask_paseto.state import states_of
 from flask_paseto.stores import Changes, MemoryStore, Revoked, micros
 from flask_paseto.testing import Clock, override_settings, use_clock
 
-from .refusals import assert_refused
+from .refusals import assert_refused, bearer
 from .sessions import Pair, Site, end, open_site
 
 INTERVAL = 10.0
@@ -122,6 +123,27 @@ def test_no_token_passes_unchecked_while_only_the_sync_fails() -> None:
         site.store.out.add("changes")
         assert_refused(site.get(ended), RevokedToken)
         assert statuses(site, live, ended) == [200, 401]
+
+
+def test_a_token_that_was_issued_late_is_refused_to_its_end() -> None:
+    """The store was asked before the session was revoked, and the token made after."""
+    interval = timedelta(seconds=INTERVAL)
+    settings: dict[str, Any] = {"PASETO_LEEWAY": 0, "PASETO_OTHER_TOKEN_EXPIRES": 60}
+    with open_site(PASETO_REVOCATION_SYNC_INTERVAL=interval, **settings) as site:
+
+        @site.app.post("/slow")
+        @refresh_token_required
+        def slow() -> Pair:
+            end(site, pair)
+            site.clock.advance(30)
+            return {"access_token": create_access_token("alice")}
+
+        pair = site.log_in()
+        headers = bearer(pair["refresh_token"])
+        late: Pair = dict(site.client.post("/slow", headers=headers).json or {})
+        site.clock.advance(899)
+        _forget_all()  # a worker that starts now
+        assert_refused(site.get(late), RevokedToken)
 
 
 def test_the_first_answer_comes_after_a_complete_sync(site: Site) -> None:
