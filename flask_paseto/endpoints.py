@@ -9,8 +9,8 @@ from flask import Blueprint, Response
 
 from .claims import ACCESS, REFRESH, Need, Place
 from .cookies import unset_cookies
-from .decorators import paseto_required, public
-from .errors import InvalidRequest, InvalidToken
+from .decorators import paseto_required, public, verify_paseto_in_request
+from .errors import ExpiredToken, InvalidRequest, InvalidToken, MissingToken
 from .identity import served_request, verified_claims
 from .locations import find_token
 from .sessions import (
@@ -32,7 +32,8 @@ def session_blueprint(name: str = "paseto_sessions") -> Blueprint:
     Register it under a prefix of yours:
 
     - `POST /logout` ends the session of the token, an access or a refresh token, and
-      clears the cookies where they are a place;
+      clears the cookies where they are a place; of two, the access token counts
+      unless it has expired;
     - `POST /logout-all` ends all sessions of its subject, likewise;
     - `GET /sessions` lists them, `DELETE /sessions` ends all but this one, and
       `DELETE /sessions/<id>` ends one;
@@ -61,15 +62,30 @@ def _done(*, logged_out: bool = False) -> Response:
     return response
 
 
-# A token that is revoked already is logged out: nothing is asked, nothing refused.
-@paseto_required(type=(ACCESS, REFRESH), check_revoked=False)
+@public  # and guarded in it, by either token
 def _log_out() -> Response:
+    _find_whom_to_log_out()
     claims = verified_claims()
     if claims.session_id is None:
         revoke_token(claims, reason=LOGOUT)
     else:
         revoke_session(claims.session_id, reason=LOGOUT)
     return _done(logged_out=True)
+
+
+def _find_whom_to_log_out() -> None:
+    """Take the access token, or the refresh token where its cookie is all there is.
+
+    The browser forgets the cookie of an access token when that has expired.
+    """
+    # A token that is revoked already is logged out: nothing is asked, nothing refused.
+    try:
+        verify_paseto_in_request(type=(ACCESS, REFRESH), check_revoked=False)
+    except (ExpiredToken, MissingToken) as refusal:
+        with suppress(MissingToken):
+            verify_paseto_in_request(type=REFRESH, check_revoked=False)
+            return
+        raise refusal
 
 
 @paseto_required

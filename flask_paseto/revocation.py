@@ -107,20 +107,33 @@ def _is_checked(claims: Claims, state: State) -> bool:
 
 
 def _check_token(claims: Claims, state: State, store: Store) -> None:
-    verdict: Verdict | None = None
     try:
-        if state.snapshot is not None:
-            verdict = state.snapshot.check(claims, state.clock)
-        if verdict is None:
-            verdict = store.check_token(refer(claims))
+        verdict = _ask_store(claims, state, store)
     except StoreUnavailable:
         if state.config.store_outage != "allow" or claims.token_type != ACCESS:
             raise
+        if state.snapshot is not None and state.snapshot.refuses(claims):
+            raise RevokedToken from None  # what was revoked stays so
         _log.warning("the store does not answer: an access token passed unchecked")
         store_bypassed.send(state.app)
         return
     if verdict is not Verdict.LIVE:
         raise refusal_of(verdict, claims, state)
+
+
+def _ask_store(claims: Claims, state: State, store: Store) -> Verdict:
+    if state.snapshot is not None:
+        try:
+            verdict = state.snapshot.check(claims, state.clock)
+        except StoreUnavailable:
+            # A refusal costs no more time. To let a token in unchecked, it is not
+            # enough that what is new cannot be told.
+            if state.config.store_outage != "allow" or claims.token_type != ACCESS:
+                raise
+        else:
+            if verdict is not None:
+                return verdict
+    return store.check_token(refer(claims))
 
 
 def _ask_loader(loader: Callable[[Claims], Any], claims: Claims, state: State) -> None:

@@ -16,6 +16,9 @@ from .stores import Changes, Store, Verdict, micros
 
 # Entries that have ended are looked for when so many more have come.
 _SWEEP_AFTER = 1024
+# How long after the store was asked a request may still issue a token of a session,
+# which may have been revoked meanwhile.
+_LATE = timedelta(minutes=1)
 
 
 class Entries:
@@ -85,7 +88,7 @@ class Snapshot:
         self._interval = interval.total_seconds()
         self._due = self._interval / 2
         self._longest = longest
-        self._horizon = micros(longest + 2 * leeway)
+        self._horizon = micros(longest + 2 * leeway + _LATE)
         self._budget = budget.total_seconds()
         self._ticks = ticks
         self._forget()
@@ -112,20 +115,25 @@ class Snapshot:
         stale = ticks - self._good >= self._due or self._seen != self._wanted
         if stale and not self._renew(ticks, clock):
             return None
-        entries, wire = self._entries, claims.wire
-        if wire["jti"] in entries.tokens:
+        if self.refuses(claims):
             return Verdict.REVOKED
-        session_id = wire.get("sid")
-        if session_id is None:
-            found = entries.cut_offs.get(claims.subject)
-            revoked = found is not None and micros(claims.issued_at) <= found[0]
-            return Verdict.REVOKED if revoked else Verdict.LIVE
-        if session_id in entries.sessions:
-            return Verdict.REVOKED
+        if claims.wire.get("sid") is None:
+            return Verdict.LIVE
         ends = claims.expires_at
         if ends is None or ends - claims.issued_at > self._longest:
             return None  # its session may have been revoked before the horizon
         return Verdict.LIVE
+
+    def refuses(self, claims: Claims) -> bool:
+        """Say whether a token is known to be revoked, however old this may be."""
+        entries, wire = self._entries, claims.wire
+        if wire["jti"] in entries.tokens:
+            return True
+        session_id = wire.get("sid")
+        if session_id is not None:
+            return session_id in entries.sessions
+        found = entries.cut_offs.get(claims.subject)
+        return found is not None and micros(claims.issued_at) <= found[0]
 
     def _renew(self, ticks: float, clock: Callable[[], datetime]) -> bool:
         """Bring in what is new if it is time to, and say whether that is new enough."""

@@ -149,6 +149,33 @@ def test_a_log_out_clears_cookies_and_needs_the_csrf_value() -> None:
             assert_refused(site.get(pair), RevokedToken)
 
 
+@pytest.mark.parametrize("expired", [False, True], ids=["no access", "an expired one"])
+def test_log_out_takes_the_cookie_of_the_refresh_token_alone(expired: bool) -> None:
+    """The browser forgets that of the access token long before the session ends."""
+    settings: dict[str, Any] = {"PASETO_TOKEN_LOCATIONS": ["headers", "cookies"]}
+    with open_site(Mounted(), **settings) as site:
+        names = states_of(site.app)["default"].config.cookies
+        pair = site.log_in()
+        csrf = site.read(pair)["csrf"]
+        client = site.app.test_client()
+        client.set_cookie(names.refresh.name, pair["refresh_token"], secure=True)
+        if expired:
+            client.set_cookie(names.access.name, pair["access_token"], secure=True)
+        site.clock.advance(3600)
+
+        def post(**headers: str) -> Any:
+            url = "https://localhost"
+            return client.post("/auth/logout", headers=headers, base_url=url)
+
+        assert_refused(post(), CsrfError)
+        assert site.row(pair).revoked_at is None
+        done = post(**{"X-CSRF-Token": csrf})
+        assert done.status_code == 204
+        assert len(done.headers.getlist("Set-Cookie")) == 3
+        assert site.row(pair).reason == "logout"
+        assert_refused(client.post("/auth/logout"), MissingToken)
+
+
 GUARDED = [
     ("POST", "/logout-all"),
     ("GET", "/sessions"),

@@ -19,6 +19,7 @@ from flask_paseto import (
     create_access_token,
     create_token,
     decode_token,
+    refresh_token_required,
     revoke_session,
     revoke_subject,
     revoke_token,
@@ -28,7 +29,7 @@ from flask_paseto.state import states_of
 from flask_paseto.stores import Changes, MemoryStore, Revoked, micros
 from flask_paseto.testing import Clock, override_settings, use_clock
 
-from .refusals import assert_refused
+from .refusals import assert_refused, bearer
 from .sessions import Pair, Site, end, open_site
 
 INTERVAL = 10.0
@@ -85,6 +86,64 @@ def test_a_guard_does_no_input_or_output(site: Site) -> None:
     for _ in range(5):
         assert site.get(pair).status_code == 200
     assert site.store.calls == []
+
+
+@pytest.mark.requirement("REV-2")
+def test_what_is_known_to_be_revoked_stays_so_in_an_outage_that_allows() -> None:
+    interval = timedelta(seconds=INTERVAL)
+    settings: dict[str, Any] = {"PASETO_STORE_OUTAGE": "allow"}
+    with open_site(PASETO_REVOCATION_SYNC_INTERVAL=interval, **settings) as site:
+        snapshot = states_of(site.app)["default"].snapshot
+        assert snapshot is not None
+        session, token, subject = (
+            site.log_in(name="alice"),
+            site.log_in(name="alice"),
+            site.log_in(name="bob", session_id=False),
+        )
+        live = site.log_in(name="carol")
+        end(site, session)
+        with site.app.app_context():
+            revoke_token(token["access_token"])
+            revoke_subject("bob")
+        assert statuses(site, session, token, subject, live) == [401, 401, 401, 200]
+        site.store.out |= {"changes", "check_token"}
+        snapshot.expire()
+        assert statuses(site, live) == [200]
+        for pair in (session, token, subject):
+            assert_refused(site.get(pair), RevokedToken)
+
+
+@pytest.mark.requirement("REV-2")
+def test_no_token_passes_unchecked_while_only_the_sync_fails() -> None:
+    interval = timedelta(seconds=INTERVAL)
+    settings: dict[str, Any] = {"PASETO_STORE_OUTAGE": "allow"}
+    with open_site(PASETO_REVOCATION_SYNC_INTERVAL=interval, **settings) as site:
+        live, ended = site.log_in(), site.log_in()
+        end(site, ended)
+        site.store.out.add("changes")
+        assert_refused(site.get(ended), RevokedToken)
+        assert statuses(site, live, ended) == [200, 401]
+
+
+def test_a_token_that_was_issued_late_is_refused_to_its_end() -> None:
+    """The store was asked before the session was revoked, and the token made after."""
+    interval = timedelta(seconds=INTERVAL)
+    settings: dict[str, Any] = {"PASETO_LEEWAY": 0, "PASETO_OTHER_TOKEN_EXPIRES": 60}
+    with open_site(PASETO_REVOCATION_SYNC_INTERVAL=interval, **settings) as site:
+
+        @site.app.post("/slow")
+        @refresh_token_required
+        def slow() -> Pair:
+            end(site, pair)
+            site.clock.advance(30)
+            return {"access_token": create_access_token("alice")}
+
+        pair = site.log_in()
+        headers = bearer(pair["refresh_token"])
+        late: Pair = dict(site.client.post("/slow", headers=headers).json or {})
+        site.clock.advance(899)
+        _forget_all()  # a worker that starts now
+        assert_refused(site.get(late), RevokedToken)
 
 
 def test_the_first_answer_comes_after_a_complete_sync(site: Site) -> None:
