@@ -255,9 +255,15 @@ def _is_fresh(fresh: bool | datetime, now: datetime) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """What the app asks of every token."""
+    """What the app asks of every token.
+
+    Attributes:
+        longest: The longest that a token may last, None: as long as it says. A store
+            forgets what was revoked when nothing can last any longer.
+    """
 
     leeway: timedelta = timedelta(seconds=10)
+    longest: timedelta | None = None
     issuers: frozenset[str] = frozenset()
     audiences: frozenset[str] = frozenset()
     allow_non_expiring: bool = False
@@ -283,6 +289,9 @@ class Policy:
             raise need.wrong_type()
         return CurrentClaims(claims)
 
+    def _is_too_long(self, lifetime: timedelta) -> bool:
+        return self.longest is not None and lifetime > self.longest + self.leeway
+
     def _check_times(self, claims: Claims, now: datetime) -> None:
         # Leeway moves the clock, not the claim: year 9999 has no day after it.
         if claims.expires_at is None:
@@ -290,6 +299,8 @@ class Policy:
                 raise InvalidClaims
         elif now - self.leeway >= claims.expires_at:
             raise ExpiredToken
+        elif self._is_too_long(claims.expires_at - claims.issued_at):
+            raise InvalidClaims
         latest = now + self.leeway
         if claims.not_before is not None and claims.not_before > latest:
             raise TokenNotYetValid

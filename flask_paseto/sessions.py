@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -145,6 +146,7 @@ def revoke_session(session_id: str, *, reason: str = "revoked") -> bool:
     state = current_state()
     store = state.need_store("revoke_session")
     _note_revocation()
+    _ask_anew(lambda mine: mine.session_id == session_id)
     reason = as_type(reason, "reason")
     ended = store.revoke_session(as_text(session_id, "session_id"), reason=reason)
     note_session(session_id, state)
@@ -183,6 +185,9 @@ def end_sessions(
     """End the sessions of a subject as it stands in tokens; give how many."""
     state = current_state()
     _note_revocation()
+    _ask_anew(
+        lambda mine: mine.subject == subject and mine.session_id != except_session
+    )
     reason = as_type(reason, "reason")
     count = state.need_store("revoke_subject").revoke_subject(
         subject,
@@ -203,6 +208,17 @@ def _note_revocation() -> None:
     record = current_record()
     if record is not None:
         record.revoked = True
+
+
+def _ask_anew(is_over: Callable[[Claims], bool]) -> None:
+    """Forget what the store said of the request's own token, if its session is over.
+
+    Nothing may be issued from a session that this request has ended.
+    """
+    record = current_record()
+    identity = None if record is None else record.identity
+    if record is not None and identity is not None and is_over(identity.claims):
+        record.answer = None
 
 
 def _latest_end(state: State) -> int | None:

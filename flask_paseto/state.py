@@ -158,6 +158,7 @@ def build_state(app: Flask, callbacks: Callbacks) -> State:
     )
     policy = Policy(
         leeway=config.leeway,
+        longest=None if config.store is None else config.max_token_lifetime,
         issuers=config.accepted_issuers,
         audiences=config.accepted_audiences,
         allow_non_expiring=config.allow_non_expiring,

@@ -17,14 +17,18 @@ from flask_paseto import (
     ConfigurationError,
     ExpiredToken,
     FreshTokenRequired,
+    InvalidClaims,
     InvalidToken,
     PasetoManager,
     RevokedToken,
     StoreUnavailable,
     WrongTokenType,
+    create_access_token,
     create_token,
     decode_token,
+    get_session_id,
     paseto_required,
+    refresh_token_required,
     revoke_session,
     revoke_subject,
     revoke_token,
@@ -316,6 +320,39 @@ def test_a_cut_off_is_kept_as_long_as_tokens_may_last(
     (entry,) = site.store.changes(None, horizon=10**12).cut_offs
     longest = micros(timedelta(days=90, seconds=20))
     assert entry.until == (None if forever else micros(site.clock()) + longest)
+
+
+@pytest.mark.requirement("REV-1")
+def test_a_token_that_outlasts_what_was_revoked_is_refused(site: Site) -> None:
+    """A store forgets a revocation when nothing may last any longer."""
+    with site.app.app_context():
+        token = create_access_token(
+            "alice", session_id=False, expires_in=timedelta(days=80)
+        )
+    with override_settings(site.app, PASETO_MAX_TOKEN_LIFETIME=timedelta(days=80)):
+        assert site.client.get("/me", headers=bearer(token)).status_code == 200
+    with override_settings(site.app, PASETO_MAX_TOKEN_LIFETIME=timedelta(days=40)):
+        refused = site.client.get("/me", headers=bearer(token))
+        assert_refused(refused, InvalidClaims)
+
+
+@pytest.mark.requirement("ROT-3")
+@pytest.mark.parametrize("end_it", ["session", "subject"])
+def test_nothing_is_issued_from_a_session_that_the_request_has_ended(
+    site: Site, end_it: str
+) -> None:
+
+    @site.app.post("/leave")
+    @refresh_token_required
+    def leave() -> str:
+        if end_it == "session":
+            revoke_session(str(get_session_id()))
+        else:
+            revoke_subject("alice")
+        return create_access_token("alice")
+
+    headers = bearer(site.log_in()["refresh_token"])
+    assert_refused(site.client.post("/leave", headers=headers), RevokedToken)
 
 
 def test_a_subject_is_what_the_loader_makes_of_it() -> None:
