@@ -98,9 +98,9 @@ class Client:
         )
 
     def revoke(self, user: str, pair: Pair) -> int:
-        return self._ask(
-            "POST", "/revoke", user=user, role=REVOKING, text=pair.access
-        )[0]
+        return self._ask("POST", "/revoke", user=user, role=REVOKING, text=pair.access)[
+            0
+        ]
 
     def _ask(
         self,

@@ -82,4 +82,3 @@ def guarded() -> dict[str, str | None]:
 def name_worker(response: Response) -> Response:
     response.headers["X-Worker"] = str(os.getpid())
     return response
-
