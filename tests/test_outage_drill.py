@@ -16,7 +16,7 @@ pytestmark = pytest.mark.drill
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 # On a machine that is busy a call may last longer than its time-out though the store is
-# there, and recovery longer than a second: the long form judges that, on one that is not.
+# there, and recovery longer than a second: that is for the long form to judge.
 SHORT = (
     "--seconds=1.5",
     "--calm=0.5",
