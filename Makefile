@@ -14,7 +14,7 @@ pip_install := $(bin)/python -m pip install --quiet
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test interop lint docs bench drill clean
+.PHONY: help demo test interop lint docs bench drill outage reach clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,6 +45,12 @@ bench: $(VENV)/.stamp-bench ## Measure the guard against its peers
 
 drill: $(VENV)/.stamp-drill ## Rotate keys under load and count wrong answers
 	$(bin)/python benchmarks/rotation_drill.py $(DRILL_ARGS)
+
+outage: $(VENV)/.stamp-test ## Take the store away under load and count who was let in
+	$(bin)/python benchmarks/outage_drill.py $(DRILL_ARGS)
+
+reach: $(VENV)/.stamp-test ## Measure how long a revocation takes to reach every worker
+	$(bin)/python benchmarks/reach.py $(DRILL_ARGS)
 
 clean: ## Remove what the other targets made (the example's instance/ stays)
 	rm -rf .venv .venv-ci build dist docs/_build .coverage .coverage.* htmlcov

@@ -1,4 +1,4 @@
-"""The server of the rotation drill, and the settings it shares with the commands."""
+"""The server of the drills, and the settings of the rotation drill and its commands."""
 
 from __future__ import annotations
 
@@ -32,7 +32,13 @@ def settings_of(ring: Path) -> dict[str, str]:
 
 
 @contextmanager
-def served(environment: dict[str, str], log: Path, *, preload: bool) -> Iterator[int]:
+def served(
+    environment: dict[str, str],
+    log: Path,
+    *,
+    preload: bool = False,
+    app: str = "drill_app:create_app()",
+) -> Iterator[int]:
     """Run gunicorn; gives its port."""
     options = f"--workers {WORKERS} --worker-class gthread --threads 4 --keep-alive 75"
     command = [sys.executable, "-m", "gunicorn", *options.split()]
@@ -40,7 +46,7 @@ def served(environment: dict[str, str], log: Path, *, preload: bool) -> Iterator
         "--bind",
         "127.0.0.1:0",
         "--no-control-socket",
-        "drill_app:create_app()",
+        app,
     ]
     if preload:
         command.append("--preload")
