@@ -1,4 +1,4 @@
-"""The freshness flow as a small API: ``flask --app example_app run``."""
+"""The freshness flow and sessions as a small API: ``flask --app example_app run``."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from flask import Flask
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import HTTPException
 
+from flask_paseto.endpoints import session_blueprint
+
 from .auth import paseto
 from .keyfile import ensure_key_file
 from .models import create_tables, db
@@ -17,7 +19,7 @@ from .views import views
 
 
 def create_app(settings: Mapping[str, Any] | None = None) -> Flask:
-    """Return the app; its key and its users live in the instance folder.
+    """Return the app; its key, users and sessions live in the instance folder.
 
     Args:
         settings: What differs from the defaults and from `instance/config.py`.
@@ -25,6 +27,9 @@ def create_app(settings: Mapping[str, Any] | None = None) -> Flask:
     app = Flask(__name__, instance_relative_config=True)
     app.config["MAX_CONTENT_LENGTH"] = 16 * 1024
     app.config["SQLALCHEMY_DATABASE_URI"] = "sqlite:///users.db"  # in the instance
+    sessions = Path(app.instance_path, "sessions.db")  # a file of its own
+    app.config["PASETO_STORE"] = f"sqlite:///{sessions}"
+    app.config["PASETO_STORE_TIMEOUT"] = 5  # seconds: the disk of a demo is slow
     app.config.from_pyfile("config.py", silent=True)
     app.config.from_mapping(settings or {})
 
@@ -36,9 +41,11 @@ def create_app(settings: Mapping[str, Any] | None = None) -> Flask:
     db.init_app(app)
     paseto.init_app(app)
     app.register_blueprint(views)
+    app.register_blueprint(session_blueprint())
     app.register_error_handler(HTTPException, answer_error)
     with app.app_context():
         create_tables()
+    paseto.create_store(app)
     return app
 
 

@@ -1,4 +1,7 @@
-"""The freshness flow: who may do what, and how recently they logged in."""
+"""The freshness flow: who may do what, and how recently they logged in.
+
+Logging out, and the list of sessions, come with `session_blueprint`.
+"""
 
 from __future__ import annotations
 
@@ -14,11 +17,12 @@ from flask_paseto import (
     PasetoError,
     UserNotFound,
     create_access_token,
-    create_refresh_token,
+    create_token_pair,
     current_user,
-    get_subject,
     paseto_required,
     refresh_token_required,
+    revoke_subject,
+    rotate_token_pair,
 )
 
 from .fields import EMAIL, NAME, NEW_PASSWORD, PASSWORD, read_fields
@@ -57,21 +61,20 @@ def register() -> tuple[dict[str, str], int]:
 
 
 @views.post("/login")
-def login() -> dict[str, str]:
+def login() -> dict[str, str | int | None]:
     user = check_password()
-    return {
-        "access_token": create_access_token(user.id, fresh=True),
-        "refresh_token": create_refresh_token(user.id),
-    }
+    pair = create_token_pair(user.id, fresh=True, client=True, address=True)
+    return pair.to_dict()
 
 
 @views.post("/refresh")
 @refresh_token_required
-def refresh() -> dict[str, str]:
-    return {"access_token": create_access_token(get_subject(), fresh=False)}
+def refresh() -> dict[str, str | int | None]:
+    return rotate_token_pair().to_dict()
 
 
 @views.post("/fresh-login")
+@paseto_required(optional=True)  # with a token it goes on with that session
 def fresh_login() -> dict[str, str]:
     user = check_password()
     return {"access_token": create_access_token(user.id, fresh=True)}
@@ -106,6 +109,7 @@ def change_email() -> dict[str, str]:
 @views.delete("/me")
 @paseto_required(max_age=timedelta(minutes=5))
 def delete_account() -> tuple[str, int]:
+    revoke_subject(current_user.id, reason="deleted")
     db.session.execute(db.delete(User).filter_by(id=current_user.id))
     db.session.commit()
     return "", 204

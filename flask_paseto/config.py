@@ -440,8 +440,8 @@ def read_config(
     )
     keys = read_source(settings, faults, options, key_loader)
     _check_lifetimes(values, faults)
-    faults.extend(list_faults(values, settings))
     settle_store(values, settings, faults, clock)
+    faults.extend(list_faults(values, settings))
     if faults:
         listed = "\n".join(f"- {fault}" for fault in faults)
         raise ConfigurationError(f"flask_paseto cannot start:\n{listed}")

@@ -5,9 +5,10 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import Any, Final
 
-from flask import Blueprint
+from flask import Blueprint, Response
 
 from .claims import ACCESS, REFRESH, Need, Place
+from .cookies import unset_cookies
 from .decorators import paseto_required, public
 from .errors import InvalidRequest, InvalidToken
 from .identity import served_request, verified_claims
@@ -22,8 +23,6 @@ from .state import current_state
 
 LOGOUT: Final = "logout"
 
-Answer = tuple[str, int]
-_DONE: Final = ("", 204)
 _IN_THE_FORM: Final = Need(locations=(Place.FORM,), form_key="token")
 
 
@@ -32,8 +31,9 @@ def session_blueprint(name: str = "paseto_sessions") -> Blueprint:
 
     Register it under a prefix of yours:
 
-    - `POST /logout` ends the session of the token, an access or a refresh token;
-    - `POST /logout-all` ends all sessions of its subject;
+    - `POST /logout` ends the session of the token, an access or a refresh token, and
+      clears the cookies where they are a place;
+    - `POST /logout-all` ends all sessions of its subject, likewise;
     - `GET /sessions` lists them, `DELETE /sessions` ends all but this one, and
       `DELETE /sessions/<id>` ends one;
     - `POST /revoke` revokes the token in the form field `token` (RFC 7009). It needs
@@ -53,21 +53,29 @@ def session_blueprint(name: str = "paseto_sessions") -> Blueprint:
     return blueprint
 
 
+def _done(*, logged_out: bool = False) -> Response:
+    """Return an answer without a body, which clears the cookies of who is out."""
+    response = Response(status=204)
+    if logged_out and current_state().config.takes_cookies:
+        unset_cookies(response)
+    return response
+
+
 # A token that is revoked already is logged out: nothing is asked, nothing refused.
 @paseto_required(type=(ACCESS, REFRESH), check_revoked=False)
-def _log_out() -> Answer:
+def _log_out() -> Response:
     claims = verified_claims()
     if claims.session_id is None:
         revoke_token(claims, reason=LOGOUT)
     else:
         revoke_session(claims.session_id, reason=LOGOUT)
-    return _DONE
+    return _done(logged_out=True)
 
 
 @paseto_required
-def _log_out_everywhere() -> Answer:
+def _log_out_everywhere() -> Response:
     revoke_subject(verified_claims().subject, reason=LOGOUT)
-    return _DONE
+    return _done(logged_out=True)
 
 
 @paseto_required
@@ -77,10 +85,10 @@ def _show_sessions() -> dict[str, Any]:
 
 
 @paseto_required
-def _end_others() -> Answer:
+def _end_others() -> Response:
     claims = verified_claims()
     revoke_subject(claims.subject, reason=LOGOUT, except_session=claims.session_id)
-    return _DONE
+    return _done()
 
 
 @paseto_required
@@ -89,14 +97,14 @@ def _end_session(session_id: str) -> Any:
     if session_id not in {each.session_id for each in mine}:
         return {"error": "not_found", "message": "There is no such session."}, 404
     revoke_session(session_id, reason=LOGOUT)
-    return _DONE
+    return _done()
 
 
 @public
-def _revoke() -> Answer:
+def _revoke() -> Response:
     found = find_token(served_request(), _IN_THE_FORM, current_state().config)
     if found is None:
         raise InvalidRequest
     with suppress(InvalidToken):  # RFC 7009 section 2.2: the client is done with it
         revoke_token(found.token, reason=LOGOUT)
-    return "", 200
+    return Response(status=200)

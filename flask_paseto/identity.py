@@ -76,10 +76,10 @@ class RequestRecord:
     issued: bool
     sessions: dict[str, str]
     """The session ids made in this request, by subject."""
+    chained: set[str]
+    """Those of them that have a refresh token."""
     csrf_values: dict[str, str]
     """The CSRF values made in this request, by subject, the last one last."""
-    chained: set[str]
-    """Those of the sessions that have a refresh token."""
 
     def __init__(self) -> None:
         self.ahead = self.identity = self.refusal = self.refused = None
@@ -87,8 +87,8 @@ class RequestRecord:
         self.passed = self.from_query = self.from_cookies = False
         self.issued = self.negotiated = False
         self.sessions = {}
-        self.csrf_values = {}
         self.chained = set()
+        self.csrf_values = {}
 
 
 Records = dict[Flask, RequestRecord]

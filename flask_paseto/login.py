@@ -25,6 +25,7 @@ from .payload import format_date
 from .rows import (
     Membership,
     Stamp,
+    answer_of,
     find_row,
     issued_of,
     join_row,
@@ -103,9 +104,7 @@ class Login:
         session: Membership,
     ) -> Draft:
         """Return the token of this stamp, sealed."""
-        payload = self._claims(token_type, options, fresh, stamp)
-        if session.session_id is not None:
-            payload["sid"] = session.session_id
+        payload = self._claims(token_type, options, fresh, stamp, session)
         extra = self._extra_claims(options.get("user_claims"))
         payload.update(extra)
         footer = options.get("footer")
@@ -247,6 +246,7 @@ class Login:
         options: StepOptions,
         fresh: bool | timedelta | int,
         stamp: Stamp,
+        session: Membership,
     ) -> dict[str, Any]:
         """Return the claims of ours, by their wire names, those that are set."""
         issuer, expires, login = (
@@ -259,6 +259,7 @@ class Login:
             "sub": self.subject,
             "type": token_type,
             "jti": stamp.jti,
+            "sid": session.session_id,
             "iat": format_date(stamp.issued_at),
             "exp": expires and format_date(expires),
             "nbf": self._not_before(options.get("not_before"), expires),
@@ -307,7 +308,9 @@ class Login:
         store, record = self.state.store, self.record
         if store is None:
             return Membership(session_id=self._session_id(token_type, options))
-        answer = None if record is None else record.answer
+        answer = None
+        if record is not None and self.verified is not None:
+            answer = answer_of(self.verified, record, self.state, store)
         if answer is not None and answer.verdict is Verdict.PREVIOUS:
             raise RevokedToken  # within the grace: for rotate_token_pair alone
         given = options.get("session_id")

@@ -108,6 +108,18 @@ class PasetoManager:
         setattr(scaffold, NEED, build_need(**options))
         scaffold.before_request(_protect)
 
+    def create_store(self, app: Flask) -> None:
+        """Make what the store of an app needs, such as its tables; no harm done twice.
+
+        Where a command is better, there is ``flask paseto store init``.
+
+        Raises:
+            ConfigurationError: The app has no manager, or no `PASETO_STORE`.
+            StoreUnavailable: The store does not answer.
+        """
+        with app.app_context():
+            current_state().need_store("create_store").create()
+
     def redirect_unauthorized(
         self,
         scaffold: Flask | Blueprint,

@@ -11,8 +11,8 @@ from .errors import InvalidClaims, RefreshTokenRequired, StoreUnavailable
 from .identity import RequestRecord, current_record, verified_claims
 from .login import Draft, Login
 from .options import refuse_unknown
-from .revocation import check_refresh, refusal_of
-from .rows import Stamp, issued_of, membership_of, stamp_of
+from .revocation import refusal_of
+from .rows import Stamp, answer_of, issued_of, membership_of, stamp_of
 from .signals import refresh_retried
 from .state import State, current_state
 from .stores import Answer, Issued, Session, Store, Verdict, micros, new_id
@@ -50,11 +50,11 @@ def rotate_token_pair(
     state = current_state()
     store = state.need_store("rotate_token_pair")
     record, claims = _refresh_token()
-    answer = record.answer or check_refresh(claims, state, store)
+    answer = answer_of(claims, record, state, store)
+    if answer is None or answer.session is None:
+        raise InvalidClaims("A refresh token without a session cannot be rotated.")
     if answer.verdict is Verdict.WON:
         raise RuntimeError("rotate_token_pair was called for this request already")
-    if answer.session is None:
-        raise InvalidClaims("A refresh token without a session cannot be rotated.")
     step = _Step(answer.session, options, refresh_expires_in)
     # Sealed before the swap: what cannot be sealed must not use the token up.
     access, refresh = step.propose()

@@ -131,6 +131,21 @@ def find_row(
     return row
 
 
+def answer_of(
+    claims: Claims, record: RequestRecord, state: State, store: Store
+) -> Answer | None:
+    """Return what the store says of the request's refresh token, None of another.
+
+    The guard has asked, unless it was told not to.
+
+    Raises:
+        PasetoError: It is refused, as a guard would.
+    """
+    if claims.token_type == REFRESH and record.answer is None:
+        record.answer = check_refresh(claims, state, store)
+    return record.answer
+
+
 def row_of_claims(
     claims: Claims,
     answer: Answer | None,
@@ -140,23 +155,17 @@ def row_of_claims(
 ) -> Session | None:
     """Return the row behind the verified token of the request, None: no session.
 
-    Of a refresh token only the one that may be used now leads to it; the guard has
-    asked, unless it was told not to.
-
     Args:
-        answer: What the store told the guard of a refresh token.
+        answer: What the store says of it, if it is a refresh token.
 
     Raises:
-        PasetoError: It was revoked, or it is a refresh token that was used.
+        RevokedToken, ExpiredToken: The session does not live.
     """
+    if answer is not None:
+        return answer.session
     if claims.session_id is None:
         return None
-    if claims.token_type != REFRESH:
-        return find_row(claims.session_id, claims.subject, state, store, now)
-    answer = answer or check_refresh(claims, state, store)
-    if answer.verdict not in (Verdict.CURRENT, Verdict.WON) or answer.session is None:
-        raise RevokedToken
-    return answer.session
+    return find_row(claims.session_id, claims.subject, state, store, now)
 
 
 def open_row(session: NewSession, record: RequestRecord | None, store: Store) -> None:

@@ -27,7 +27,7 @@ class Entries:
         self.tokens: dict[str, int | None] = {}
         self.sessions: dict[str, int] = {}
         self.cut_offs: dict[str, tuple[int, int | None]] = {}
-        self.swept = 0
+        self.swept: int = 0
 
     def __len__(self) -> int:
         return len(self.tokens) + len(self.sessions) + len(self.cut_offs)

@@ -86,6 +86,8 @@ def override_settings(app: Flask, **settings: Any) -> Iterator[None]:
             state = _with_store(state, before)
         with _swapped(app, replace(state, clock=before.clock)):
             yield
+        if state.store is not None and isinstance(app.config["PASETO_STORE"], str):
+            state.store.close()  # it was opened here, or opens again
     finally:
         app.config.clear()
         app.config.update(config)

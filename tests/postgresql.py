@@ -12,11 +12,12 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
+from secrets import token_hex
 from tempfile import mkdtemp
 from typing import Any
 
@@ -89,6 +90,7 @@ class Server:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port: int = free.getsockname()[1]
+        self.database = "postgres"
         self._process: subprocess.Popen[bytes] | None = None
         self._initialize()
         self.start()
@@ -130,6 +132,19 @@ class Server:
         with self.admin(database) as admin:
             cursor = admin.execute(statement)
             return cursor.fetchall() if cursor.description else []
+
+    @contextmanager
+    def fresh(self) -> Iterator[str]:
+        """Give the name of a new database, and remove it afterwards."""
+        name = f"test_{token_hex(8)}"
+        self.ask(f"CREATE DATABASE {name}")
+        yield name
+        self.ask(f"DROP DATABASE {name} WITH (FORCE)")
+
+    def ensure(self) -> None:
+        """Start it if it does not run."""
+        if self._process is None or self._process.poll() is not None:
+            self.start()
 
     def start(self) -> None:
         """Start it, with the data that it had, and wait until it answers."""

@@ -648,6 +648,9 @@ def test_there_is_one_clock() -> None:
         ("claims.py", "now"),
         ("testing.py", "now"),
         ("source.py", "monotonic"),
+        # What a store and its deadlines go by is theirs.
+        ("deadline.py", "monotonic"),
+        ("sqlite.py", "time_ns"),
     }
 
 

@@ -11,6 +11,7 @@ from flask import Flask
 from flask_paseto import (
     AccessTokenRequired,
     ConfigurationError,
+    CsrfError,
     ExpiredToken,
     InvalidRequest,
     InvalidToken,
@@ -20,6 +21,7 @@ from flask_paseto import (
     StoreUnavailable,
 )
 from flask_paseto.endpoints import session_blueprint
+from flask_paseto.state import states_of
 
 from .conftest import MakeApp
 from .refusals import assert_refused, bearer
@@ -107,6 +109,30 @@ def test_one_session_is_ended_if_it_is_ones_own(site: Site) -> None:
         assert answer.status_code == 404
         assert answer.json["error"] == "not_found"
     assert site.get(foreign).status_code == 200
+
+
+def test_a_log_out_clears_cookies_and_needs_the_csrf_value() -> None:
+    settings: dict[str, Any] = {"PASETO_TOKEN_LOCATIONS": ["cookies", "headers"]}
+    with open_site(Mounted(), **settings) as site:
+        state = states_of(site.app)["default"]
+        names = state.config.cookies
+        for path in ("/auth/logout", "/auth/logout-all"):
+            pair = site.log_in()
+            csrf = site.read(pair)["csrf"]
+            client = site.app.test_client()
+            client.set_cookie(names.access.name, pair["access_token"], secure=True)
+
+            def post(path: str = path, client: Any = client, **headers: str) -> Any:
+                return client.post(path, headers=headers, base_url="https://localhost")
+
+            assert_refused(post(), CsrfError)
+            assert site.get(pair).status_code == 200
+            done = post(**{"X-CSRF-Token": csrf})
+            assert done.status_code == 204
+            cleared = done.headers.getlist("Set-Cookie")
+            assert len(cleared) == 3
+            assert all("Max-Age=0" in each for each in cleared)
+            assert_refused(site.get(pair), RevokedToken)
 
 
 GUARDED = [

@@ -39,6 +39,8 @@ from flask_paseto import (
     PasetoError,
     ReauthenticationRequired,
     RefreshTokenRequired,
+    RefreshTokenReused,
+    RevokedToken,
     UserNotFound,
     create_access_token,
     decode_token,
@@ -49,6 +51,10 @@ from flask_paseto.testing import Clock, use_clock
 from .refusals import assert_refused, bearer
 
 ROOT = Path(__file__).parents[1]
+PAIR = {
+    *("access_token", "refresh_token", "token_type"),
+    *("expires_in", "refresh_expires_in"),
+}
 ALICE = {"name": "alice", "email": "alice@example.org", "password": "correct horse"}
 
 
@@ -97,6 +103,8 @@ def settings_in(folder: Path) -> dict[str, Any]:
         "TESTING": True,
         "SQLALCHEMY_DATABASE_URI": f"sqlite:///{folder / 'users.db'}",
         "PASETO_SECRET_KEY_FILE": str(folder / "paseto.key"),
+        "PASETO_STORE": f"sqlite:///{folder / 'sessions.db'}",
+        "PASETO_STORE_TIMEOUT": 30,
     }
 
 
@@ -113,7 +121,7 @@ def refreshed(client: FlaskClient, tokens: dict[str, str]) -> str:
     """Return an access token that is not fresh."""
     answer = client.post("/refresh", headers=bearer(tokens["refresh_token"]))
     assert answer.status_code == 200
-    assert list(answer.get_json()) == ["access_token"]
+    assert set(answer.get_json()) == PAIR
     token: str = answer.get_json()["access_token"]
     return token
 
@@ -138,7 +146,7 @@ def assert_error(answer: TestResponse, status: int, error: str) -> None:
 def test_login_gives_a_fresh_and_a_refresh_token(
     app: Flask, tokens: dict[str, str]
 ) -> None:
-    assert set(tokens) == {"access_token", "refresh_token"}
+    assert set(tokens) == PAIR
     with app.app_context():
         assert decode_token(tokens["access_token"]).fresh is True
         assert decode_token(tokens["refresh_token"], type="refresh").subject == "1"
@@ -261,9 +269,9 @@ def test_deleted_user_is_out_at_once(
 ) -> None:
     access, refresh = bearer(tokens["access_token"]), bearer(tokens["refresh_token"])
     assert client.delete("/me", headers=access).status_code == 204
-    assert_refusal(client.get("/protected", headers=access), UserNotFound)
-    assert_refusal(client.delete("/me", headers=access), UserNotFound)
-    assert_refusal(client.post("/refresh", headers=refresh), UserNotFound)
+    assert_refusal(client.get("/protected", headers=access), RevokedToken)
+    assert_refusal(client.delete("/me", headers=access), RevokedToken)
+    assert_refusal(client.post("/refresh", headers=refresh), RevokedToken)
 
 
 def test_tokens_of_a_deleted_user_never_fit_a_later_one(
@@ -272,7 +280,72 @@ def test_tokens_of_a_deleted_user_never_fit_a_later_one(
     headers = bearer(tokens["access_token"])
     assert client.delete("/me", headers=headers).status_code == 204
     assert client.post("/register", json=ALICE).status_code == 201
-    assert_refusal(client.get("/protected", headers=headers), UserNotFound)
+    assert_refusal(client.get("/protected", headers=headers), RevokedToken)
+
+
+# Sessions
+
+
+def test_refresh_token_is_good_for_one_rotation(
+    client: FlaskClient, tokens: dict[str, str]
+) -> None:
+    refresh = bearer(tokens["refresh_token"])
+    pair = client.post("/refresh", headers=refresh).get_json()
+    again = client.post("/refresh", headers=bearer(pair["refresh_token"])).get_json()
+    # Its successor was used, so this is no retry.
+    reused = client.post("/refresh", headers=refresh)
+    assert_refusal(reused, RefreshTokenReused)
+    access = bearer(again["access_token"])
+    assert_refusal(client.get("/protected", headers=access), RevokedToken)
+
+
+def test_log_out_ends_this_session(client: FlaskClient, tokens: dict[str, str]) -> None:
+    other = log_in(client)
+    access = bearer(tokens["access_token"])
+    assert client.post("/logout", headers=access).status_code == 204
+    assert_refusal(client.get("/protected", headers=access), RevokedToken)
+    access = bearer(other["access_token"])
+    assert client.get("/protected", headers=access).status_code == 200
+
+
+def test_log_out_everywhere_ends_every_session(
+    client: FlaskClient, tokens: dict[str, str]
+) -> None:
+    other = bearer(log_in(client)["access_token"])
+    access = bearer(tokens["access_token"])
+    assert client.post("/logout-all", headers=access).status_code == 204
+    for headers in (access, other):
+        assert_refusal(client.get("/protected", headers=headers), RevokedToken)
+
+
+def test_sessions_tell_the_device_and_the_address(
+    client: FlaskClient, tokens: dict[str, str]
+) -> None:
+    found = client.get("/sessions", headers=bearer(tokens["access_token"])).get_json()
+    (one,) = found["sessions"]
+    assert one["client"].startswith("Werkzeug/")
+    assert (one["address"], one["current"]) == ("127.0.0.1", True)
+
+
+def test_fresh_login_with_a_token_goes_on_with_its_session(
+    client: FlaskClient, tokens: dict[str, str]
+) -> None:
+    headers = bearer(refreshed(client, tokens))
+    answer = client.post("/fresh-login", headers=headers, json=ALICE)
+    fresh = bearer(answer.get_json()["access_token"])
+    found = client.get("/sessions", headers=fresh).get_json()["sessions"]
+    assert [each["current"] for each in found] == [True]
+
+
+def test_sessions_live_in_any_store_by_one_setting(tmp_path: Path) -> None:
+    app = create_app(settings_in(tmp_path) | {"PASETO_STORE": "memory://"})
+    client = app.test_client()
+    assert client.post("/register", json=ALICE).status_code == 201
+    headers = bearer(log_in(client)["access_token"])
+    assert client.get("/sessions", headers=headers).status_code == 200
+    assert "sessions.db" not in names_in(tmp_path)
+    with app.app_context():
+        db.engine.dispose()
 
 
 # Registering and logging in
@@ -478,7 +551,13 @@ def test_key_file_is_for_its_owner_alone(app: Flask, tmp_path: Path) -> None:
     key = tmp_path / "paseto.key"
     assert stat.S_IMODE(key.stat().st_mode) == 0o600
     assert key.read_text().startswith("k4.local.")
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["paseto.key", "users.db"]
+    assert names_in(tmp_path) == ["paseto.key", "sessions.db", "users.db"]
+
+
+def names_in(folder: Path) -> list[str]:
+    """Return the files in a folder, without those that SQLite puts beside its own."""
+    names = [path.name for path in folder.iterdir()]
+    return sorted(name for name in names if not name.endswith(("-wal", "-shm")))
 
 
 def test_key_and_users_outlive_the_app(
@@ -498,7 +577,7 @@ def test_key_in_the_settings_needs_no_file(app: Flask, tmp_path: Path) -> None:
     settings = settings_in(folder) | {"PASETO_SECRET_KEY": key}
     del settings["PASETO_SECRET_KEY_FILE"]
     other = create_app(settings)
-    assert [path.name for path in folder.iterdir()] == ["users.db"]
+    assert names_in(folder) == ["sessions.db", "users.db"]
     with other.app_context():
         db.engine.dispose()
 

@@ -504,6 +504,11 @@ def test_a_guard_that_does_not_look_leaves_it_to_the_issuing(
     def unchecked() -> dict[str, str]:
         return {"access_token": create_access_token("alice")}
 
+    @site.app.post("/unchecked-other")
+    @refresh_token_required(check_revoked=False)
+    def unchecked_other() -> dict[str, str]:
+        return {"refresh_token": create_refresh_token("alice", session_id=False)}
+
     @site.app.post("/unchecked-rotation")
     @refresh_token_required(check_revoked=False)
     def unchecked_rotation() -> dict[str, Any]:
@@ -517,7 +522,8 @@ def test_a_guard_that_does_not_look_leaves_it_to_the_issuing(
         assert site.client.post(path, headers=headers).status_code == 200
         return
     site.rotate(pair)
-    assert_refused(site.client.post("/unchecked", headers=headers), RevokedToken)
+    for path in ("/unchecked", "/unchecked-other"):
+        assert_refused(site.client.post(path, headers=headers), RevokedToken)
     site.clock.advance(10)
     path = "/unchecked-rotation"
     assert_refused(site.client.post(path, headers=headers), RefreshTokenReused)

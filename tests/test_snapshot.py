@@ -23,7 +23,7 @@ from flask_paseto import (
     revoke_subject,
     revoke_token,
 )
-from flask_paseto.snapshot import Snapshot
+from flask_paseto.snapshot import Snapshot, _forget_all
 from flask_paseto.state import states_of
 from flask_paseto.stores import Changes, MemoryStore, Revoked, micros
 from flask_paseto.testing import Clock, override_settings, use_clock
@@ -456,6 +456,17 @@ def test_a_forked_child_starts_over_whatever_a_thread_was_doing(
     parts.before_part[0] = fork
     assert snapshot.check(claims, site.clock) == "live"
     assert answers == ["live"]
+
+
+def test_starting_over_forgets_everything(site: Site, ticker: Ticker) -> None:
+    pair = site.log_in()
+    jti, now = site.read(pair).jti, micros(site.clock())
+    first = {"reload": True, **one("tokens", jti, now)}
+    snapshot = take_snapshot(site, ticker, Parts(site, [first, {"reload": True}]))
+    assert snapshot.check(site.read(pair), site.clock) == "revoked"
+    _forget_all()
+    assert len(snapshot) == 0
+    assert snapshot.check(site.read(pair), site.clock) == "live"
 
 
 def test_the_settings_make_it(site: Site) -> None:

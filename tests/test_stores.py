@@ -32,7 +32,7 @@ from flask_paseto.stores import (
 )
 from flask_paseto.testing import Clock
 
-from .stores import DAY, SECOND, login, new_subject, ref, single
+from .stores import DAY, SECOND, first, login, new_subject, ref, single, step
 
 TIMEOUT = timedelta(milliseconds=250)
 
@@ -291,6 +291,19 @@ def test_memory_uses_a_token_again_only_after_its_end() -> None:
     clock.advance(timedelta(days=1))
     assert store.purge() == 1
     assert store.consume_token("last", until=later) is False
+
+
+def test_a_clock_that_is_set_back_makes_no_grace() -> None:
+    clock = Clock()
+    store = MemoryStore(clock=clock)
+    session = login(store, new_subject())
+    jti, proposed = first(session).jti, [step(session.subject) for _ in range(2)]
+    store.consume(session.session_id, jti, proposed[0], grace=0)
+    clock.advance(-5)
+
+    answer = store.consume(session.session_id, jti, proposed[1], grace=0)
+
+    assert answer.verdict is Verdict.REUSED
 
 
 def test_memory_warns_once_in_another_process(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,6 +19,7 @@ from flask_paseto import (
     PasetoManager,
     Place,
     ReauthenticationRequired,
+    SessionInfo,
     TokenPair,
     create_access_token,
     create_refresh_token,
@@ -34,9 +35,14 @@ from flask_paseto import (
     get_subject,
     get_token_footer,
     get_token_payload,
+    list_sessions,
     paseto_required,
     public,
     refresh_token_required,
+    revoke_session,
+    revoke_subject,
+    revoke_token,
+    rotate_token_pair,
     safe_next,
     set_access_cookies,
     set_refresh_cookies,
@@ -46,6 +52,7 @@ from flask_paseto import (
     unset_refresh_cookies,
     verify_paseto_in_request,
 )
+from flask_paseto.endpoints import session_blueprint
 
 app = Flask(__name__)
 paseto = PasetoManager(app)
@@ -257,3 +264,23 @@ def on_refusal(refusal: PasetoError) -> tuple[dict[str, str], int]:
 
 ReauthenticationRequired(max_age=timedelta(minutes=5))
 InsufficientScope("No.", scopes=["admin"])
+
+
+# Sessions.
+
+assert_type(rotate_token_pair(), TokenPair)
+assert_type(rotate_token_pair(refresh_expires_in=60, scopes="a"), TokenPair)
+rotate_token_pair(session_id=False)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+create_token_pair("alice", client=True, address="192.0.2.1", session_id=False)
+create_token_pair("alice", client=False)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+assert_type(list_sessions("alice"), tuple[SessionInfo, ...])
+assert_type(list_sessions(7)[0].expires_at, datetime)
+assert_type(list_sessions(7)[0].to_dict(), dict[str, str | bool])
+assert_type(revoke_token("token", reason="lost"), bool)
+assert_type(revoke_token(decode_token("token")), bool)
+assert_type(revoke_token(jti="id"), bool)
+assert_type(revoke_session("id"), bool)
+assert_type(revoke_subject("alice", except_session=None), int)
+assert_type(decode_token("token", type="ticket", consume=True), Claims)
+assert_type(session_blueprint(), Blueprint)
+assert_type(paseto.create_store(app), None)

@@ -53,7 +53,8 @@ def place(
         return Verdict.CURRENT
     if jti != row.previous_jti or row.rotated_at is None:
         return Verdict.REUSED
-    in_time = now - row.rotated_at < grace
+    # A clock that was set back must not make a grace of what was to have none.
+    in_time = max(0, now - row.rotated_at) < grace
     return Verdict.PREVIOUS if in_time or proposed == row.issued.jti else Verdict.REUSED
 
 

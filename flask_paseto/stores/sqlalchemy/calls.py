@@ -23,6 +23,12 @@ _T = TypeVar("_T")
 # How many connections a process has at most.
 CONNECTIONS = 8
 
+_INHERITED = (
+    "PASETO_STORE is a file of SQLite that was open in the process from which this one "
+    "was forked, which SQLite does not bear: let each worker load the app by itself "
+    "(lazy-apps in uWSGI), or close the store before"
+)
+
 
 class Pool(Protocol):
     """The connections of one process; the engine opens them when it needs them."""
@@ -36,6 +42,10 @@ class Pool(Protocol):
     def close(self) -> None:
         """Close all connections that nobody uses."""
 
+    @abstractmethod
+    def may_be_inherited(self) -> bool:
+        """Say whether a child that is forked now may open connections of its own."""
+
 
 @dataclass(slots=True)
 class Process:
@@ -46,6 +56,7 @@ class Process:
         permits: One for each connection that may be used.
         writing: Held by the one who writes, where one alone can.
         admitted: Whether the tables were found to be those of this release.
+        held: How many permits are held back while the process forks.
     """
 
     pool: Pool
@@ -54,6 +65,7 @@ class Process:
     )
     writing: Lock = field(default_factory=Lock)
     admitted: bool = False
+    held: int = 0
 
 
 class Caller:
@@ -77,7 +89,11 @@ class Caller:
         """Return what belongs to this process, made without a lock: forks hold them."""
         pid = os.getpid()
         found = self._processes.get(pid)
-        return found or self._processes.setdefault(pid, Process(self._open_pool()))
+        if found is not None:
+            return found
+        if not all(one.pool.may_be_inherited() for one in self._processes.values()):
+            raise ConfigurationError(_INHERITED)
+        return self._processes.setdefault(pid, Process(self._open_pool()))
 
     def run(
         self,
@@ -105,6 +121,25 @@ class Caller:
                 failed = error
         # Not in the block above: what the driver said would hang on to it.
         raise refusal(failed, proven=process.admitted)
+
+    def pause(self) -> None:
+        """Wait until no connection is in use, and close all, before a fork."""
+        process = self._processes.get(os.getpid())
+        if process is None:
+            return
+        with within(self._timeout + 1):
+            while process.held < CONNECTIONS:
+                if not process.permits.acquire(timeout=remaining()):
+                    return  # the child finds them open, and refuses
+                process.held += 1
+        process.pool.close()
+
+    def resume(self) -> None:
+        """Let connections be used again, after a fork."""
+        process = self._processes.get(os.getpid())
+        if process is not None and process.held:
+            process.permits.release(process.held)
+            process.held = 0
 
     def close(self) -> None:
         """Close all connections of this process that nobody uses."""

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
+from weakref import WeakSet
 
-from sqlalchemy import Engine, event
+from sqlalchemy import Engine, QueuePool, event
 from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from ...errors import ConfigurationError
+from .calls import Caller
 from .engine import make_engine
 
 _OPTIONS = (
@@ -41,6 +44,16 @@ class FilePool:
         """Close all connections that nobody uses."""
         self.engine.dispose()
 
+    def may_be_inherited(self) -> bool:
+        """Say whether no connection is open.
+
+        SQLite notes in the memory of the process which locks it holds. A child
+        inherits the notes without the locks, for all its connections to the file: it
+        would wait for ever, or not wait where it must.
+        """
+        pool = cast(QueuePool, self.engine.pool)
+        return not pool.checkedin() and not pool.checkedout()
+
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(
             f"{Path(self._path).as_uri()}?mode=rw",
@@ -67,6 +80,28 @@ class FilePool:
         except OSError:
             return None
         return found.st_dev, found.st_ino
+
+
+_callers: WeakSet[Caller] = WeakSet()
+
+
+def close_before_fork(caller: Caller) -> None:
+    """Have no connection of a store open while this process forks."""
+    _callers.add(caller)
+
+
+def _pause() -> None:
+    for caller in tuple(_callers):
+        caller.pause()
+
+
+def _resume() -> None:
+    for caller in tuple(_callers):
+        caller.resume()
+
+
+_at_fork: Callable[..., None] = getattr(os, "register_at_fork", lambda **_: None)
+_at_fork(before=_pause, after_in_parent=_resume)  # Windows has no fork
 
 
 def make_file(path: str) -> None:

@@ -85,6 +85,10 @@ class ServerPool:
         while self._late:
             self._late.pop().add_done_callback(_discard)
 
+    def may_be_inherited(self) -> bool:
+        """Say yes: a child leaves the sockets that it inherits alone."""
+        return True
+
     def _connect(self) -> BoundConnection:
         opening = self._go_on() or self._open()
         try:

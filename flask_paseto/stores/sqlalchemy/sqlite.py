@@ -8,12 +8,14 @@ machine: all who open the file are on it, and SQLite itself counts milliseconds.
 from __future__ import annotations
 
 from collections.abc import Callable
-from time import time_ns
+from random import uniform
+from sqlite3 import SQLITE_BUSY
+from time import sleep, time_ns
 from typing import TypeVar
 
 from sqlalchemy import Connection, update
 from sqlalchemy.dialects.sqlite import insert
-from sqlalchemy.exc import TimeoutError
+from sqlalchemy.exc import OperationalError, TimeoutError
 
 from ...errors import ConfigurationError
 from .. import rules
@@ -21,7 +23,7 @@ from ..values import Answer, Issued, Session, TokenRef, Verdict
 from . import schema
 from .calls import Caller
 from .deadline import remaining
-from .file import make_file
+from .file import close_before_fork, make_file
 from .rows import ISSUED, read_session, write_issued
 from .schema import sessions
 from .statements import Statements, columns, micros, name, params
@@ -29,6 +31,10 @@ from .store import UPKEEP, SqlStore
 
 _T = TypeVar("_T")
 
+# How long at most to wait before the lock for writing is asked for again, in seconds.
+# SQLite itself naps for up to 100 ms: while another process writes all the time, the
+# moments between its transactions would all be slept through.
+_NAP = 0.004
 _CHANGING = (
     "used_at",
     "idle_expires_at",
@@ -55,6 +61,7 @@ class SqliteStore(SqlStore):
         statements = Statements(micros("now"), insert)
         super().__init__(caller, statements)
         self._path = path
+        close_before_fork(caller)
         self._save = (
             update(sessions)
             .where(sessions.c.sid == name("sid"))
@@ -77,8 +84,7 @@ class SqliteStore(SqlStore):
     def _write(self, work: Callable[[Connection], _T]) -> _T:
         def locked(connection: Connection) -> _T:
             writing = self._caller.process.writing
-            # In a process the lock is handed on; between processes SQLite asks again
-            # and again, with naps between.
+            # In a process the lock is handed on; another process has to ask again.
             if not writing.acquire(timeout=remaining()):
                 raise TimeoutError("another thread writes")
             try:
@@ -189,8 +195,22 @@ def _now() -> int:
 
 def _in_transaction(connection: Connection, work: Callable[[Connection], _T]) -> _T:
     """Do the work in a transaction; the pool rolls back one that is not committed."""
+    connection.exec_driver_sql("PRAGMA busy_timeout = 0")
+    while not _begins(connection):
+        sleep(uniform(0, _NAP))  # noqa: S311
     connection.exec_driver_sql(f"PRAGMA busy_timeout = {int(remaining() * 1000)}")
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
     result = work(connection)
     connection.exec_driver_sql("COMMIT")
     return result
+
+
+def _begins(connection: Connection) -> bool:
+    """Take the lock for writing, or say that another process has it."""
+    try:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+    except OperationalError as error:
+        busy = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF == SQLITE_BUSY
+        if not busy or not remaining():
+            raise
+        return False
+    return True
