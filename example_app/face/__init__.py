@@ -6,9 +6,19 @@ value instead of the header.
 
 from __future__ import annotations
 
-from flask import Blueprint, Flask, Response, current_app, render_template, request
+from flask import (
+    Blueprint,
+    Flask,
+    Response,
+    current_app,
+    redirect,
+    render_template,
+    request,
+    url_for,
+)
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import HTTPException
+from werkzeug.wrappers import Response as AnyResponse
 
 from flask_paseto import PasetoError
 
@@ -37,11 +47,17 @@ def add_pages(app: Flask) -> None:
     pages = Blueprint("pages", __name__, cli_group=None)
     for part in (accounts, devices, keys, thief):
         part.add_to(pages)
+    pages.add_url_rule("/favicon.ico", view_func=favicon)
     pages.register_error_handler(PasetoError, answer_refusal)
     pages.after_request(harden)
     pages.app_template_filter("moment")(devices.as_moment)
     paseto.redirect_unauthorized(pages, "pages.sign_in")
     app.register_blueprint(pages)
+
+
+def favicon() -> AnyResponse:
+    """Lead to the icon, for answers that are no pages and so cannot name it."""
+    return redirect(url_for("static", filename="seal.svg"), 301)
 
 
 def wants_page() -> bool:

@@ -47,6 +47,12 @@ FRESH = timedelta(minutes=5)
 COOKIES = ("cookies",)
 KEYS = "keys"  # the scope of who may change the keys
 
+_MUST_BE = {
+    "name": "A name is 1 to 64 small letters, digits and _ . -",
+    "email": "This is no e-mail address, such as alice@example.org.",
+    "password": "A password has 8 to 128 characters.",
+}
+
 
 class OtherSite(PasetoError, Forbidden):
     """Another site sent a form of ours: it wants to sign people in as somebody else."""
@@ -172,7 +178,7 @@ def register() -> ResponseReturnValue:
     fields = (NAME, EMAIL, NEW_PASSWORD)
     given = {field.name: request.form.get(field.name, "") for field in fields}
     faults = {
-        field.name: f"It must be {field.says}."
+        field.name: _MUST_BE[field.name]
         for field in fields
         if not field.accepts(given[field.name])
     }

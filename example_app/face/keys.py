@@ -137,9 +137,10 @@ def _cards(document: RingDocument) -> Iterator[KeyCard]:
 
 
 def _stages(entry: RingEntry, state: str) -> Iterator[Stage]:
-    names = ("announced", "issuing", "accepted", "ended")
+    states = ("announced", "issuing", "accepted", "ended")
+    names = (*states[:3], "ended" if state == "ended" else "ends")
     times = (entry.added, None, entry.issued_until, entry.not_after)
-    current = names.index(state)
+    current = states.index(state)
     for number, (name, at) in enumerate(zip(names, times, strict=True)):
         yield Stage(name, at, number <= current, number == current)
 

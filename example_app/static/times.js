@@ -41,9 +41,9 @@ function waitFor(form) {
   const ready = Date.parse(form.dataset.ready);
   const button = form.querySelector("button");
   const wait = form.querySelector("[data-wait]");
-  let waiting = ready > now();
-  button.disabled = waiting;
-  if (waiting) wait.textContent = "Every worker hears of it now…";
+  button.disabled = true;
+  wait.textContent = "Every worker hears of it now…";
+  let waiting = true;
   return () => {
     if (!waiting || ready > now()) return;
     waiting = button.disabled = false;
