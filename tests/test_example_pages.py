@@ -1,4 +1,4 @@
-"""The pages of the example app, as far as they need no browser; tests/browser has it."""
+"""The pages of the example app without a browser; with one: tests/browser."""
 
 from __future__ import annotations
 
@@ -226,10 +226,16 @@ def test_sign_out_ends_the_session(app: Flask, alice: FlaskClient) -> None:
         decode_token(token)
 
 
-def test_sign_out_works_for_a_session_that_has_ended(alice: FlaskClient) -> None:
-    headers = csrf(alice)
-    assert alice.post("/logout-all", headers=headers).status_code == 204
-    assert alice.get("/sign-in", headers=PAGE).status_code == 200
+def test_sign_out_works_for_a_session_that_has_ended(
+    app: Flask, alice: FlaskClient
+) -> None:
+    other = sign_in(app, "alice")
+    assert other.delete("/sessions", headers=csrf(other)).status_code == 204
+    assert_refusal(alice.get("/", headers=JSON), RevokedToken)
+    form = {"csrf_token": value_of(alice, "csrf_token")}
+    answer = alice.post("/sign-out", data=form, headers=PAGE)
+    assert answer.location == "/sign-in?said=signed-out"
+    assert alice.get_cookie("access_token") is None
 
 
 def test_renewed_token_is_not_fresh_and_the_password_makes_one_that_is(
@@ -401,10 +407,8 @@ def test_announced_key_waits_until_all_know_it(
     answers = [ada.post("/keys/step", headers=csrf(ada, PAGE)) for _ in range(2)]
     said = [answer.location for answer in answers]
     assert said == ["/keys?said=announced", "/keys?said=too-early"]
-    states = [
-        k["state"] for k in json.loads((tmp_path / "keyring.json").read_text())["keys"]
-    ]
-    assert states == ["issuing", "announced"]
+    document = json.loads((tmp_path / "keyring.json").read_text())
+    assert [key["state"] for key in document["keys"]] == ["issuing", "announced"]
     page = ada.get("/keys?said=too-early", headers=PAGE)
     assert "Not every worker may know that key yet." in page.text
 
@@ -426,10 +430,8 @@ def test_ring_goes_on_as_long_as_tokens_do(ada: FlaskClient, tmp_path: Path) -> 
     answer = ada.post("/keys/step", headers=csrf(ada))
     assert answer.location == "/keys?said=promoted"
     former = json.loads(ring.read_text())["keys"][0]
-    until, end = (
-        datetime.fromisoformat(former[n]) for n in ("issued_until", "not_after")
-    )
-    assert end - until >= timedelta(days=30)
+    until = datetime.fromisoformat(former["issued_until"])
+    assert datetime.fromisoformat(former["not_after"]) - until >= timedelta(days=30)
 
 
 def test_without_a_ring_there_is_nothing_to_rotate(tmp_path: Path) -> None:
@@ -508,11 +510,7 @@ def test_damaged_store_url_stops_the_start(tmp_path: Path) -> None:
 
 
 def test_demo_tells_its_address_and_an_account_that_works(tmp_path: Path) -> None:
-    code = (
-        "import sys; from pathlib import Path; import flask\n"
-        "from example_app import __main__ as demo\n"
-        "demo.main()"
-    )
+    code = "from example_app.__main__ import main; main()"
     # A copy, since the instance folder is beside the package.
     folder = tmp_path / "checkout"
     subprocess.run(  # noqa: S603
@@ -527,7 +525,7 @@ def test_demo_tells_its_address_and_an_account_that_works(tmp_path: Path) -> Non
         text=True,
     ) as process:
         assert process.stdout is not None
-        said = "".join(line for line, _ in zip(process.stdout, range(7), strict=False))
+        said = "".join(line for _, line in zip(range(7), process.stdout, strict=False))
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=60)
     assert re.search(r"http://127\.0\.0\.1:[1-9]\d*\n", said), said

@@ -28,7 +28,7 @@ def keep(picture: bytes, name: str) -> None:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_account(visit: Visit, site: Site, scheme: Literal["light", "dark"]) -> None:
-    viewport = {"width": 1040, "height": 720}
+    viewport = {"width": 1040, "height": 900}
     ada = visit(site, color_scheme=scheme, viewport=viewport, locale="en-GB")
     ada.sign_in("ada")
     expect(ada.page.get_by_role("timer").first).to_contain_text(" s")
