@@ -19,7 +19,7 @@ pip_install := $(bin)/python -m pip install --quiet
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: $(VENV)/.stamp-example ## Run the example app on http://127.0.0.1:$PORT (5000)
+demo: $(VENV)/.stamp-example ## Run the example app on http://127.0.0.1:$PORT (5000), with an account to try
 	$(bin)/python -m example_app
 
 test: $(VENV)/.stamp-test ## Run the tests (TESTS=path PYTEST_ARGS="-k word" to narrow)
