@@ -14,19 +14,25 @@ pip_install := $(bin)/python -m pip install --quiet
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test interop lint docs bench drill outage reach clean
+.PHONY: help demo test interop browser screens lint docs bench drill outage reach clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: $(VENV)/.stamp-example ## Run the example app on http://127.0.0.1:$PORT (5000)
-	$(bin)/flask --app example_app --no-debug run --port $${PORT:-5000}
+demo: $(VENV)/.stamp-example ## Run the example app on http://127.0.0.1:$PORT (5000), with an account to try
+	$(bin)/python -m example_app
 
 test: $(VENV)/.stamp-test ## Run the tests (TESTS=path PYTEST_ARGS="-k word" to narrow)
 	$(bin)/python -m pytest -n auto $(PYTEST_ARGS) $(TESTS)
 
 interop: $(VENV)/.stamp-interop tests/interop/node_modules/.stamp ## Run tokens and keys against other implementations
 	$(bin)/python -m pytest -n auto $(PYTEST_ARGS) tests/interop
+
+browser: $(VENV)/.stamp-browser ## Run the pages of the example app in a real Chromium
+	$(bin)/python -m pytest $(PYTEST_ARGS) tests/browser
+
+screens: $(VENV)/.stamp-browser ## Take the pictures of the documentation anew
+	SCREENS=docs/_static/screens $(bin)/python -m pytest $(PYTEST_ARGS) tests/browser/test_screens.py
 
 lint: $(VENV)/.stamp-lint ## Check style, types, layers and spelling
 	$(bin)/ruff check .
@@ -62,6 +68,7 @@ clean: ## Remove what the other targets made (the example's instance/ stays)
 $(VENV)/.stamp-example: extras := example
 $(VENV)/.stamp-test: extras := test
 $(VENV)/.stamp-interop: extras := test,interop
+$(VENV)/.stamp-browser: extras := test,example,browser
 $(VENV)/.stamp-lint: extras := lint,example,async,postgresql,redis
 $(VENV)/.stamp-docs: extras := docs
 $(VENV)/.stamp-bench: extras := bench

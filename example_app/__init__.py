@@ -1,7 +1,8 @@
-"""The freshness flow and sessions as a small API: ``flask --app example_app run``."""
+"""Accounts, freshness and sessions: an API and its pages, ``python -m example_app``."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,13 +14,14 @@ from werkzeug.exceptions import HTTPException
 from flask_paseto.endpoints import session_blueprint
 
 from .auth import paseto
-from .keyfile import ensure_key_file
+from .face import add_pages, error_page, wants_page
 from .models import create_tables, db
+from .ring import LONGEST_TOKEN, ensure_ring
 from .views import views
 
 
 def create_app(settings: Mapping[str, Any] | None = None) -> Flask:
-    """Return the app; its key, users and sessions live in the instance folder.
+    """Return the app; its keys, users and sessions live in the instance folder.
 
     Args:
         settings: What differs from the defaults and from `instance/config.py`.
@@ -28,20 +30,23 @@ def create_app(settings: Mapping[str, Any] | None = None) -> Flask:
     app.config["MAX_CONTENT_LENGTH"] = 16 * 1024
     app.config["SQLALCHEMY_DATABASE_URI"] = "sqlite:///users.db"  # in the instance
     sessions = Path(app.instance_path, "sessions.db")  # a file of its own
-    app.config["PASETO_STORE"] = f"sqlite:///{sessions}"
+    app.config["PASETO_STORE"] = os.environ.get("PASETO_STORE", f"sqlite:///{sessions}")
     app.config["PASETO_STORE_TIMEOUT"] = 5  # seconds: the disk of a demo is slow
+    app.config["PASETO_TOKEN_LOCATIONS"] = ("headers", "cookies")
+    app.config["PASETO_MAX_TOKEN_LIFETIME"] = LONGEST_TOKEN
     app.config.from_pyfile("config.py", silent=True)
     app.config.from_mapping(settings or {})
 
-    if "PASETO_SECRET_KEY" not in app.config:
-        key_file = Path(app.instance_path, "paseto.key")
-        key_file = Path(app.config.setdefault("PASETO_SECRET_KEY_FILE", key_file))
-        ensure_key_file(key_file)
+    if not {"PASETO_SECRET_KEY", "PASETO_SECRET_KEY_FILE"} & app.config.keys():
+        ring = Path(app.instance_path, "keyring.json")
+        ring = Path(app.config.setdefault("PASETO_KEYRING", ring))
+        ensure_ring(ring, ring.with_name("paseto.key"), app.config)
 
     db.init_app(app)
     paseto.init_app(app)
     app.register_blueprint(views)
     app.register_blueprint(session_blueprint())
+    add_pages(app)
     app.register_error_handler(HTTPException, answer_error)
     with app.app_context():
         create_tables()
@@ -50,7 +55,12 @@ def create_app(settings: Mapping[str, Any] | None = None) -> Flask:
 
 
 def answer_error(error: HTTPException) -> ResponseReturnValue:
-    """Answer what the extension does not, a 404 for instance, in its JSON form."""
+    """Answer what the extension does not, a 404 for instance: in its JSON form.
+
+    People get a page.
+    """
+    if wants_page():
+        return error_page(error)
     name = error.name.lower().replace(" ", "_")
     headers = [pair for pair in error.get_headers() if pair[0] != "Content-Type"]
     return {"error": name, "message": error.description}, error.code or 500, headers

@@ -8,10 +8,8 @@ from __future__ import annotations
 from datetime import timedelta
 
 from flask import Blueprint
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm.exc import StaleDataError
 from werkzeug.exceptions import Conflict, Unauthorized
-from werkzeug.security import generate_password_hash
 
 from flask_paseto import (
     PasetoError,
@@ -26,7 +24,7 @@ from flask_paseto import (
 )
 
 from .fields import EMAIL, NAME, NEW_PASSWORD, PASSWORD, read_fields
-from .models import User, db, find_user
+from .models import User, add_user, db, find_user
 
 views = Blueprint("views", __name__)
 
@@ -50,13 +48,8 @@ def check_password() -> User:
 @views.post("/register")
 def register() -> tuple[dict[str, str], int]:
     name, email, password = read_fields(NAME, EMAIL, NEW_PASSWORD)
-    hashed = generate_password_hash(password)
-    db.session.add(User(name=name, email=email, password_hash=hashed))
-    try:
-        db.session.commit()
-    except IntegrityError:
-        db.session.rollback()
-        raise Conflict("The name is taken.") from None
+    if add_user(name, email, password) is None:
+        raise Conflict("The name is taken.")
     return {"user": name, "email": email}, 201
 
 

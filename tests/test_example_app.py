@@ -28,8 +28,8 @@ from sqlalchemy import delete
 from werkzeug.test import TestResponse
 
 from example_app import create_app
-from example_app.keyfile import ensure_key_file
 from example_app.models import User, db
+from example_app.ring import ensure_ring
 from example_app.views import LoginFailed
 from flask_paseto import (
     AccessTokenRequired,
@@ -45,6 +45,7 @@ from flask_paseto import (
     create_access_token,
     decode_token,
 )
+from flask_paseto.keys import generate_key
 from flask_paseto.signals import authenticated
 from flask_paseto.testing import Clock, use_clock
 
@@ -102,7 +103,7 @@ def settings_in(folder: Path) -> dict[str, Any]:
     return {
         "TESTING": True,
         "SQLALCHEMY_DATABASE_URI": f"sqlite:///{folder / 'users.db'}",
-        "PASETO_SECRET_KEY_FILE": str(folder / "paseto.key"),
+        "PASETO_KEYRING": str(folder / "keyring.json"),
         "PASETO_STORE": f"sqlite:///{folder / 'sessions.db'}",
         "PASETO_STORE_TIMEOUT": 30,
     }
@@ -547,11 +548,10 @@ def test_server_error_tells_nothing(app: Flask, client: FlaskClient) -> None:
 # The first start
 
 
-def test_key_file_is_for_its_owner_alone(app: Flask, tmp_path: Path) -> None:
-    key = tmp_path / "paseto.key"
-    assert stat.S_IMODE(key.stat().st_mode) == 0o600
-    assert key.read_text().startswith("k4.local.")
-    assert names_in(tmp_path) == ["paseto.key", "sessions.db", "users.db"]
+def test_key_ring_is_for_its_owner_alone(app: Flask, tmp_path: Path) -> None:
+    ring = tmp_path / "keyring.json"
+    assert stat.S_IMODE(ring.stat().st_mode) == 0o600
+    assert names_in(tmp_path) == ["keyring.json", "sessions.db", "users.db"]
 
 
 def names_in(folder: Path) -> list[str]:
@@ -570,37 +570,66 @@ def test_key_and_users_outlive_the_app(
         db.engine.dispose()
 
 
-def test_key_in_the_settings_needs_no_file(app: Flask, tmp_path: Path) -> None:
-    key = (tmp_path / "paseto.key").read_text()
-    folder = tmp_path / "other"
-    folder.mkdir()
-    settings = settings_in(folder) | {"PASETO_SECRET_KEY": key}
-    del settings["PASETO_SECRET_KEY_FILE"]
+def test_key_in_the_settings_needs_no_ring(tmp_path: Path) -> None:
+    settings = settings_in(tmp_path) | {"PASETO_SECRET_KEY": generate_key().to_paserk()}
+    del settings["PASETO_KEYRING"]
     other = create_app(settings)
-    assert names_in(folder) == ["sessions.db", "users.db"]
+    assert names_in(tmp_path) == ["sessions.db", "users.db"]
     with other.app_context():
         db.engine.dispose()
 
 
-def test_damaged_key_file_is_not_replaced(tmp_path: Path) -> None:
+def test_key_that_was_there_before_rings_goes_on(tmp_path: Path) -> None:
+    key = generate_key().to_paserk()
+    (tmp_path / "paseto.key").write_text(f"{key}\n")
+    settings = settings_in(tmp_path)
+    of_the_key = settings | {"PASETO_SECRET_KEY": key}
+    del of_the_key["PASETO_KEYRING"]
+    before = create_app(of_the_key)
+    with before.app_context():
+        token = create_access_token(1)
+        db.engine.dispose()
+    after = create_app(settings)
+    with after.app_context():
+        assert decode_token(token).subject == "1"
+        db.engine.dispose()
+    assert "keyring.json" in names_in(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [("", "is empty"), ("k4.local.damaged", "the key in ")],
+    ids=["empty", "damaged"],
+)
+def test_damaged_key_is_not_replaced(tmp_path: Path, text: str, says: str) -> None:
     key = tmp_path / "paseto.key"
-    key.write_text("")
-    with pytest.raises(ConfigurationError, match="is empty"):
+    key.write_text(text)
+    with pytest.raises(ConfigurationError, match=says):
         create_app(settings_in(tmp_path))
-    assert key.read_text() == ""
+    assert key.read_text() == text
+    assert names_in(tmp_path) == ["paseto.key"]
 
 
-def test_simultaneous_starts_agree_on_one_key(tmp_path: Path) -> None:
-    path, together = tmp_path / "instance" / "paseto.key", Barrier(8)
+def test_damaged_ring_is_not_replaced(tmp_path: Path) -> None:
+    ring = tmp_path / "keyring.json"
+    ring.touch(0o600)
+    with pytest.raises(ConfigurationError, match="JSON"):
+        create_app(settings_in(tmp_path))
+    assert ring.read_text() == ""
+
+
+def test_simultaneous_starts_agree_on_one_ring(tmp_path: Path) -> None:
+    path, together = tmp_path / "instance" / "keyring.json", Barrier(8)
 
     def start(_: int) -> str:
         together.wait()
-        ensure_key_file(path)
+        ensure_ring(path, path.with_name("paseto.key"), {})
         return path.read_text()
 
     with ThreadPoolExecutor(8) as pool:
-        keys = set(pool.map(start, range(8)))
-    assert len(keys) == 1
+        rings = set(pool.map(start, range(8)))
+    assert len(rings) == 1
+    assert len(json.loads(rings.pop())["keys"]) == 1
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
     assert list(path.parent.iterdir()) == [path]
 
@@ -668,7 +697,7 @@ def test_flask_run_from_nothing_and_again_after_a_kill(checkout: Path) -> None:
         assert status == 200
     instance = checkout / "instance"
     assert stat.S_IMODE(instance.stat().st_mode) == 0o700
-    assert stat.S_IMODE((instance / "paseto.key").stat().st_mode) == 0o600
+    assert stat.S_IMODE((instance / "keyring.json").stat().st_mode) == 0o600
     with served(checkout) as port:
         shown = ask(port, "GET", "/protected", token=tokens["access_token"])
         assert shown == (200, {"user": "alice", "email": "alice@example.org"})
