@@ -289,9 +289,6 @@ class Policy:
             raise need.wrong_type()
         return CurrentClaims(claims)
 
-    def _is_too_long(self, lifetime: timedelta) -> bool:
-        return self.longest is not None and lifetime > self.longest + self.leeway
-
     def _check_times(self, claims: Claims, now: datetime) -> None:
         # Leeway moves the clock, not the claim: year 9999 has no day after it.
         if claims.expires_at is None:
@@ -299,7 +296,10 @@ class Policy:
                 raise InvalidClaims
         elif now - self.leeway >= claims.expires_at:
             raise ExpiredToken
-        elif self._is_too_long(claims.expires_at - claims.issued_at):
+        elif (
+            self.longest is not None
+            and claims.expires_at - claims.issued_at - self.leeway > self.longest
+        ):
             raise InvalidClaims
         latest = now + self.leeway
         if claims.not_before is not None and claims.not_before > latest:
