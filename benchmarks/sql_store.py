@@ -3,7 +3,7 @@
 Run with the extra `postgresql`, and with the URL of an empty database, whose tables
 this fills and leaves behind::
 
-    python benchmarks/sql_store.py sqlite:////var/tmp/measured.db
+    python benchmarks/sql_store.py sqlite:///measured.db
     python benchmarks/sql_store.py postgresql+psycopg://user@host/measured
 """
 

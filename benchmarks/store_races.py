@@ -7,7 +7,7 @@ are threads of this process, then threads of several processes that each open th
 anew. Prints figures; exits with 1 if a round went otherwise.
 
     python benchmarks/store_races.py redis:///run/valkey.sock
-    python benchmarks/store_races.py sqlite:////tmp/races.db --rounds 100
+    python benchmarks/store_races.py sqlite:///races.db --rounds 100
     python benchmarks/store_races.py --valkey    # starts a server for it
 
 `memory://` is of one process, so `--processes` does not count for it.
