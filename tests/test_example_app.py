@@ -49,6 +49,7 @@ from flask_paseto.keys import generate_key
 from flask_paseto.signals import authenticated
 from flask_paseto.testing import Clock, use_clock
 
+from .databases import close_databases
 from .refusals import assert_refused, bearer
 
 ROOT = Path(__file__).parents[1]
@@ -66,7 +67,7 @@ def app(tmp_path: Path) -> Iterator[Flask]:
     yield app
     with app.app_context():
         db.session.remove()
-        db.engine.dispose()
+        close_databases()
 
 
 @pytest.fixture
@@ -346,7 +347,7 @@ def test_sessions_live_in_any_store_by_one_setting(tmp_path: Path) -> None:
     assert client.get("/sessions", headers=headers).status_code == 200
     assert "sessions.db" not in names_in(tmp_path)
     with app.app_context():
-        db.engine.dispose()
+        close_databases()
 
 
 # Registering and logging in
@@ -567,7 +568,7 @@ def test_key_and_users_outlive_the_app(
     headers = bearer(tokens["access_token"])
     assert again.test_client().get("/protected", headers=headers).status_code == 200
     with again.app_context():
-        db.engine.dispose()
+        close_databases()
 
 
 def test_key_in_the_settings_needs_no_ring(tmp_path: Path) -> None:
@@ -576,7 +577,7 @@ def test_key_in_the_settings_needs_no_ring(tmp_path: Path) -> None:
     other = create_app(settings)
     assert names_in(tmp_path) == ["sessions.db", "users.db"]
     with other.app_context():
-        db.engine.dispose()
+        close_databases()
 
 
 def test_key_that_was_there_before_rings_goes_on(tmp_path: Path) -> None:
@@ -588,11 +589,11 @@ def test_key_that_was_there_before_rings_goes_on(tmp_path: Path) -> None:
     before = create_app(of_the_key)
     with before.app_context():
         token = create_access_token(1)
-        db.engine.dispose()
+        close_databases()
     after = create_app(settings)
     with after.app_context():
         assert decode_token(token).subject == "1"
-        db.engine.dispose()
+        close_databases()
     assert "keyring.json" in names_in(tmp_path)
 
 
@@ -717,7 +718,7 @@ def test_processes_that_start_together_accept_each_others_tokens(
     app = create_app(settings_in(checkout / "instance"))
     with app.app_context():
         assert [decode_token(token).subject for token in said] == ["1", "1", "1"]
-        db.engine.dispose()
+        close_databases()
 
 
 def test_settings_in_the_instance_folder_count(checkout: Path) -> None:

@@ -39,6 +39,7 @@ from flask_paseto.state import states_of
 from flask_paseto.stores import MemoryStore
 from flask_paseto.testing import Clock, override_settings, use_clock
 
+from .databases import close_databases
 from .refusals import assert_refused
 from .test_example_app import ROOT, settings_in
 
@@ -61,7 +62,7 @@ def app(tmp_path: Path) -> Iterator[Flask]:
         appoint(user)
     yield app
     with app.app_context():
-        db.engine.dispose()
+        close_databases()
 
 
 @pytest.fixture
@@ -448,7 +449,7 @@ def test_without_a_ring_there_is_nothing_to_rotate(tmp_path: Path) -> None:
     ada = sign_in(app, "ada")
     assert_page(ada.get("/keys", headers=PAGE), 404, "There is no such page")
     with app.app_context():
-        db.engine.dispose()
+        close_databases()
 
 
 def test_appointing_takes_a_user_who_is_there(app: Flask) -> None:
