@@ -62,8 +62,12 @@ class FilePool:
             isolation_level=None,
             check_same_thread=False,
         )
-        for option in _OPTIONS:
-            connection.execute(option)
+        try:
+            for option in _OPTIONS:
+                connection.execute(option)
+        except sqlite3.Error:
+            connection.close()  # the pool never gets it
+            raise
         return connection
 
     def _note(self, _: Any, entry: ConnectionPoolEntry) -> None:
