@@ -79,6 +79,7 @@ function onSubmit(selector, run) {
         button.focus();
       }
     });
+    form.querySelector("button").disabled = false; // before, nobody would have sent it
   }
 }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
 from flask_paseto.testing import use_clock
 
@@ -184,6 +184,31 @@ def test_without_scripts_a_known_browser_goes_on_with_one_button(
     alice.expect_heading("Devices")
     alice.press("Sign out")
     alice.expect_said("You are signed out.")
+
+
+@pytest.mark.parametrize(
+    ("path", "names"),
+    [
+        ("/", ("Refresh the token", "Change the address", "Delete the account")),
+        ("/devices", ("End the session of", "End all others")),
+        ("/thief", ("Let the thief try",)),
+    ],
+)
+def test_buttons_wait_for_the_script_that_serves_them(
+    visit: Visit, site: Site, path: str, names: tuple[str, ...]
+) -> None:
+    visit(site).sign_in("alice")
+    alice = visit(site)
+    alice.sign_in("alice")
+    held: list[Route] = []
+    alice.page.route("**/face.js", lambda route: held.append(route))
+    alice.page.goto(site.url + path, wait_until="commit")
+    buttons = [alice.page.get_by_role("button", name=name) for name in names]
+    for button in buttons:
+        expect(button).to_be_disabled()
+    held.pop().continue_()
+    for button in buttons:
+        expect(button).to_be_enabled()
 
 
 def test_bars_run_down_and_tell_what_is_left(alice: Visitor) -> None:
