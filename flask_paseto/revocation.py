@@ -34,8 +34,11 @@ def check_revoked(claims: CurrentClaims, state: State) -> Answer | None:
     """
     answer, store = None, state.config.store
     if store is not None:
+        snapshot = state.snapshot
         if claims.wire["type"] == REFRESH:
             answer = check_refresh(claims, state, store)
+        elif snapshot is not None and snapshot.clears(claims):
+            pass  # as with nearly every request
         elif _is_checked(claims, state):
             _check_token(claims, state, store)
     if state.callbacks.token_in_denylist is not None:
