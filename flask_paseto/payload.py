@@ -100,7 +100,10 @@ def encode_json(value: Mapping[str, Any]) -> bytes:
     Raises:
         ValueError, TypeError: JSON has no words for it.
     """
-    wrong = "user_claims or footer: NaN, a circle, a lone surrogate or too many levels"
+    wrong = (
+        "the subject, user_claims or footer: "
+        "NaN, a circle, a lone surrogate or too many levels"
+    )
     try:
         return _ENCODER.encode(value).encode()
     except TypeError as fault:
