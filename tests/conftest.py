@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -80,6 +81,15 @@ def add_routes(app: Flask) -> None:
     @paseto_required(optional=True)
     def optional() -> dict[str, str | None]:
         return {"user": get_subject()}
+
+
+@pytest.fixture(autouse=True)
+def no_thread_left() -> Iterator[None]:
+    """Wait for what is fetched in the background: it would log into the next test."""
+    yield
+    for thread in threading.enumerate():
+        if thread.name.startswith("flask_paseto: "):
+            thread.join(20)
 
 
 @pytest.fixture
