@@ -145,7 +145,7 @@ def test_when_it_cannot_be_fetched_the_last_one_stays_for_a_day(
     assert kept.fault == "is closed"
     stay, gone = [each.getMessage() for each in caplog.records][::2]
     assert stay == "the origin is closed; the last good keys stay"
-    assert gone == "the origin is closed; there are no keys to go on with"
+    assert gone == "the origin is closed; there are no good keys"
 
     origin.fail = None
     ticks.advance(RETRY_INTERVAL)
@@ -161,7 +161,7 @@ def test_a_first_failure_does_not_speak_of_keys_that_stay(
     kept.renew()
     settle(idle)
     (told,) = [each.getMessage() for each in caplog.records]
-    assert told == "the origin is closed; there are no keys to go on with"
+    assert told == "the origin is closed; there are no good keys"
 
 
 def test_nobody_waits_for_an_origin_that_has_failed(

@@ -171,5 +171,5 @@ class Refreshed(Generic[T]):
         """Write to the log why nothing came, and whether that is felt."""
         kept = self._kept
         usable = kept is not None and self._ticks() < kept.asked + self._max_stale
-        left = "the last good keys stay" if usable else "there are no keys to go on with"
+        left = "the last good keys stay" if usable else "there are no good keys"
         _log.error("%s %s; %s", self._name, self.fault, left)
