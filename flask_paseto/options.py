@@ -13,6 +13,17 @@ _TYPE_NAME = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 _SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")  # RFC 6749 section 3.3
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^`|~-]+")  # RFC 9110 5.6.2, no "_"
 
+# Names that other libraries have, where a guess by spelling finds nothing or what is
+# wrong: `fresh` for `refresh` would open a refresh to access tokens.
+_MEANT = {
+    "refresh": "write @refresh_token_required",
+    "refresh_token": "write @refresh_token_required",
+    "verify_type": "say type=, with all that are allowed",
+    "skip_revocation_check": "say check_revoked=False",
+    "additional_claims": "say user_claims=",
+    "additional_headers": "say footer=",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Setting:
@@ -35,8 +46,10 @@ def refuse_unknown(
     unknown = sorted(given.keys() - known)
     if unknown:
         close = get_close_matches(unknown[0], known, n=1)
-        hint = f"; did you mean {close[0]}?" if close else ""
-        raise TypeError(f"{who} has no option {', '.join(unknown)}{hint}")
+        guess = f"did you mean {close[0]}?" if close else None
+        hint = _MEANT.get(unknown[0], guess)
+        told = f"{who} has no option {', '.join(unknown)}"
+        raise TypeError(f"{told}; {hint}" if hint else told)
 
 
 def as_duration(value: timedelta | int, name: str) -> timedelta:

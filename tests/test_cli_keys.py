@@ -550,6 +550,18 @@ def test_the_pace_of_an_app_that_cannot_be_loaded_is_not_guessed(
     assert CliRunner().invoke(paseto, restore, obj=info).exit_code == 0
 
 
+def test_an_app_that_fails_is_told_with_the_kind_of_its_fault(path: Path) -> None:
+    def create_app() -> Flask:
+        raise KeyError("PASETO_SECRET_KEY")
+
+    info = ScriptInfo(create_app=create_app)
+    args = ["keys", "rotate", "--keyring", str(path)]
+    result = CliRunner().invoke(paseto, args, obj=info)
+    assert result.exit_code == 0
+    told = "the app cannot be loaded: KeyError: 'PASETO_SECRET_KEY'\n"
+    assert result.stderr.startswith(told)
+
+
 @pytest.mark.parametrize("args", [("inspect", "v4.local.AAAA"), ("issue", "bob")])
 def test_other_commands_say_that_the_app_cannot_be_loaded(
     args: tuple[str, ...],

@@ -195,3 +195,15 @@ def test_without_a_store_the_setting_is_named(
     result = run(*args)
     assert result.exit_code == 1
     assert "--app" in result.stderr
+
+
+@pytest.mark.parametrize("args", [*COMMANDS, ("issue", "alice")], ids=" ".join)
+def test_a_store_that_is_not_set_up_is_told_with_the_way_out(
+    make_app: MakeApp, tmp_path: Path, args: tuple[str, ...]
+) -> None:
+    url = f"sqlite:///{tmp_path}/nowhere/sessions.db"
+    result = run(*args, app=make_app(PASETO_STORE=url))
+    assert result.exit_code == 1
+    assert isinstance(result.exception, SystemExit)  # not the fault itself
+    told = result.stdout if args == ("store", "check") else result.stderr
+    assert "PASETO_STORE does not work: " in told

@@ -1117,6 +1117,25 @@ def test_only_access_tokens_can_be_asked_to_be_fresh(types: Any) -> None:
 def test_a_wrong_option_is_told_what_was_meant() -> None:
     with pytest.raises(TypeError, match="no option scope; did you mean scopes"):
         paseto_required(scope="read")  # type: ignore[call-overload]
+    with pytest.raises(TypeError, match=r"no option role$"):
+        paseto_required(role="admin")  # type: ignore[call-overload]
+
+
+@pytest.mark.parametrize(
+    ("option", "hint"),
+    [
+        ("refresh", "write @refresh_token_required"),
+        ("refresh_token", "write @refresh_token_required"),
+        ("verify_type", "say type="),
+        ("skip_revocation_check", "say check_revoked=False"),
+    ],
+)
+def test_an_option_of_another_library_is_told_what_it_is_here(
+    option: str, hint: str
+) -> None:
+    """`fresh`, which is spelt like `refresh`, would let access tokens refresh."""
+    with pytest.raises(TypeError, match=f"no option {option}; {hint}"):
+        paseto_required(**{option: True})  # type: ignore[call-overload]
 
 
 @pytest.mark.requirement("LIFE-3")

@@ -143,13 +143,25 @@ def test_when_it_cannot_be_fetched_the_last_one_stays_for_a_day(
     assert kept.current() is None
     settle(idle)
     assert kept.fault == "is closed"
-    assert "the origin is closed; the last good keys stay" in caplog.text
+    stay, gone = [each.getMessage() for each in caplog.records][::2]
+    assert stay == "the origin is closed; the last good keys stay"
+    assert gone == "the origin is closed; there are no good keys"
 
     origin.fail = None
     ticks.advance(RETRY_INTERVAL)
     kept.current()
     settle(idle)
     assert kept.current() == origin.calls
+
+
+def test_a_first_failure_does_not_speak_of_keys_that_stay(
+    kept: Refreshed[int], origin: Origin, caplog: pytest.LogCaptureFixture
+) -> None:
+    origin.fail = FetchFailed("is closed")
+    kept.renew()
+    settle(idle)
+    (told,) = [each.getMessage() for each in caplog.records]
+    assert told == "the origin is closed; there are no good keys"
 
 
 def test_nobody_waits_for_an_origin_that_has_failed(

@@ -117,7 +117,7 @@ def test_a_missing_extra_is_named(
 
     message = str(refused.value)
     assert message.startswith("PASETO_STORE ")
-    assert f"pip install flask-paseto-auth[{name}]" in message
+    assert f"pip install 'flask-paseto-auth[{name}]'" in message
     assert "s3cret" not in message
     assert refused.value.__cause__ is None
 

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import click
 from flask.cli import NoAppException, ScriptInfo
 
+from ..errors import ConfigurationError
 from ..keys.entries import format_moment
 from ..state import DEFAULT, State, states_of
 
@@ -78,8 +79,11 @@ def find_app() -> FoundApp:
         app = info.load_app()
     except NoAppException as fault:
         return FoundApp(fault=str(fault) if info.app_import_path else None)
+    except ConfigurationError as fault:
+        return FoundApp(fault=str(fault))
     except Exception as fault:
-        return FoundApp(fault=str(fault) or type(fault).__name__)
+        # The text alone may be a bare name, as that of a variable that is not set.
+        return FoundApp(fault=f"{type(fault).__name__}: {fault}")
     return FoundApp(states_of(app).get(DEFAULT))
 
 

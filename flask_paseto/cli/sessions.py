@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import click
 
-from ..errors import StoreUnavailable
+from ..errors import ConfigurationError, StoreUnavailable
 from ..options import as_text
 from ..sessions import end_sessions, revoke_session, revoke_token, sessions_of
 from ..stores import Store
@@ -23,7 +23,7 @@ def _store() -> Iterator[Store]:
     """Give the store of the app, inside of its context.
 
     Raises:
-        click.ClickException: The app has none.
+        click.ClickException: The app has none, or it is not set up.
     """
     state = need_state()
     if state.store is None:
@@ -34,7 +34,7 @@ def _store() -> Iterator[Store]:
         except StoreUnavailable:
             click.echo("Error: the store does not answer", err=True)
             sys.exit(UNAVAILABLE)
-        except (TypeError, ValueError) as fault:
+        except (ConfigurationError, TypeError, ValueError) as fault:
             raise click.ClickException(str(fault)) from None
 
 

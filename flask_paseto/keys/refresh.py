@@ -133,7 +133,7 @@ class Refreshed(Generic[T]):
                 alive.append(thread)
             except RuntimeError:  # the system gives none, or the process is at its end
                 self.fault = "cannot be asked: no thread can be started"
-                _log.error("%s %s; the last good keys stay", self._name, self.fault)
+                self._tell()
             self._threads = alive
             self._failing = self._succeeded < self._started
             self._process = os.getpid()
@@ -165,4 +165,11 @@ class Refreshed(Generic[T]):
                     self._next, self._succeeded = float("-inf"), asked
                     self._failing = False
             return
-        _log.error("%s %s; the last good keys stay", self._name, self.fault)
+        self._tell()
+
+    def _tell(self) -> None:
+        """Write to the log why nothing came, and whether that is felt."""
+        kept = self._kept
+        usable = kept is not None and self._ticks() < kept.asked + self._max_stale
+        left = "the last good keys stay" if usable else "there are no good keys"
+        _log.error("%s %s; %s", self._name, self.fault, left)

@@ -246,7 +246,8 @@ def _open(name: str, url: str, timeout: timedelta) -> Store:
     except ImportError:
         raise ConfigurationError(
             "PASETO_STORE is a URL whose store needs a package that is not here: "
-            f"pip install flask-paseto-auth[{name}], and the driver that the URL names"
+            f"pip install 'flask-paseto-auth[{name}]', and the driver that the URL "
+            "names"
         ) from None
 
 
