@@ -53,7 +53,10 @@ def main() -> None:
     """Serve until CTRL+C."""
     app = create_demo()
     name, password = ensure_account(app, Path(app.instance_path, "demo.json"))
-    port = int(os.environ.get("PORT", "5000"))
+    try:
+        port = int(os.environ.get("PORT", "5000"))
+    except ValueError:
+        sys.exit("PORT is no number: PORT=5001 make demo")
     try:
         server = make_server(HOST, port, app, threaded=True)
     except (OSError, SystemExit):

@@ -312,10 +312,13 @@ class ClaimsRejected(PasetoError, Forbidden):
 
 
 class KeysUnavailable(PasetoError, ServiceUnavailable):
-    """The key of the token cannot be fetched now: come back in a few seconds."""
+    """The key of the token cannot be fetched now: come back in half a minute.
+
+    No earlier attempt is made to fetch it.
+    """
 
     error_code: ClassVar[str] = "keys_unavailable"
-    retry_seconds: ClassVar[int | None] = 5
+    retry_seconds: ClassVar[int | None] = 30
     default_message: ClassVar[str] = "The token could not be checked: try again."
 
 

@@ -189,6 +189,7 @@ def test_tokens_of_other_types_are_issued(app: Flask, kind: str) -> None:
         (("--claim", "=1"), 2, "is not NAME=VALUE"),
         (("--expires-in", "999999999"), 1, "PASETO_MAX_TOKEN_LIFETIME"),
         (("--expires-in", "soon"), 2, "Invalid value"),
+        (("--expires-in", "0"), 2, "Invalid value"),
         (("--type", "refresh", "--fresh"), 2, "--fresh is for access tokens"),
         (("--type", "a b"), 1, "type must be"),
     ],

@@ -149,7 +149,7 @@ def test_a_refusal_of_the_view_itself_is_answered_with_its_challenge(
         headers = bearer(create_access_token("alice"))
     response = app.test_client().get("/view", headers=headers)
     assert_refused(response, refusal)
-    retry_after = {StoreUnavailable: "1", KeysUnavailable: "5"}.get(refusal)
+    retry_after = {StoreUnavailable: "1", KeysUnavailable: "30"}.get(refusal)
     assert response.headers.get("Retry-After") == retry_after
 
 

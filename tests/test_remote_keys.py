@@ -386,7 +386,7 @@ def test_an_address_where_nobody_is_gives_no_keys_and_recovers(
     for _ in range(2):
         with pytest.raises(KeysUnavailable) as refused:
             remote.find(key.key_id)
-        assert refused.value.retry_seconds == 5
+        assert refused.value.retry_seconds == 30
     remote._url = server.url  # as if it were up again
     server.respond = answer(body_of(key))
     ticks.advance(RETRY_INTERVAL)

@@ -57,6 +57,7 @@ def as_seconds(ctx: Any, param: Any, given: int | None) -> timedelta | None:
 
 
 SECONDS = click.IntRange(min=0, max=10**9)
+LIFETIME = click.IntRange(min=1, max=10**9)
 
 
 @dataclass(frozen=True, slots=True)

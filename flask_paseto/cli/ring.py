@@ -18,7 +18,7 @@ from ..keys.entries import RingDocument
 from ..keys.keyring import Keyring
 from ..keys.rotation import Pace
 from ..state import State
-from .options import PASSWORD, SECONDS, as_seconds, find_app
+from .options import LIFETIME, PASSWORD, SECONDS, as_seconds, find_app
 
 # What a verifier, whose settings are not known here, may take beyond the max-age: it
 # asks again after half a minute at the earliest, and waits for the answer.
@@ -98,7 +98,7 @@ def ring_command(
         ),
         click.option(
             "--lifetime",
-            type=click.IntRange(min=1, max=10**9),
+            type=LIFETIME,
             callback=as_seconds,
             help="The longest lifetime of a token, instead of the app's "
             "PASETO_MAX_TOKEN_LIFETIME (90 days).",

@@ -19,7 +19,7 @@ from ..payload import parse_footer
 from ..state import State
 from ..tokens import create_access_token, create_refresh_token, create_token
 from .options import (
-    SECONDS,
+    LIFETIME,
     as_seconds,
     find_state,
     json_option,
@@ -138,7 +138,7 @@ def _read_claims(ctx: Any, param: Any, given: tuple[str, ...]) -> dict[str, Any]
 @click.option("--fresh", is_flag=True, help="As after a login.")
 @click.option(
     "--expires-in",
-    type=SECONDS,
+    type=LIFETIME,
     callback=as_seconds,
     help="Its lifetime in seconds.",
 )
