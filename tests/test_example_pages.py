@@ -238,6 +238,34 @@ def test_sign_out_works_for_a_session_that_has_ended(
     assert alice.get_cookie("access_token") is None
 
 
+@pytest.mark.parametrize("kept", ["access_token", "refresh_token"])
+def test_sign_out_takes_what_the_browser_still_has(
+    app: Flask, alice: FlaskClient, kept: str
+) -> None:
+    token = value_of(alice, kept)
+    gone = ({"access_token", "refresh_token"} - {kept}).pop()
+    alice.delete_cookie(gone)
+    assert_refusal(alice.post("/sign-out", headers=JSON), CsrfError)
+    assert alice.post("/sign-out", headers=csrf(alice)).status_code == 303
+    assert alice.get_cookie(kept) is None
+    with app.app_context(), pytest.raises(RevokedToken):
+        decode_token(token, type=("access", "refresh"))
+
+
+def test_sign_out_after_a_while_lets_nobody_go_on(
+    app: Flask, alice: FlaskClient, clock: Clock
+) -> None:
+    """The page of the sign-in renews by itself what is still open."""
+    token = value_of(alice, "refresh_token")
+    form = {"csrf_token": value_of(alice, "csrf_token")}
+    clock.advance(timedelta(hours=1))
+    answer = alice.post("/sign-out", data=form, headers=PAGE)
+    assert answer.location == "/sign-in?said=signed-out"
+    assert "Go on" not in alice.get("/sign-in", headers=PAGE).text
+    with app.app_context(), pytest.raises(RevokedToken):
+        decode_token(token, type="refresh")
+
+
 def test_renewed_token_is_not_fresh_and_the_password_makes_one_that_is(
     alice: FlaskClient,
 ) -> None:
