@@ -377,6 +377,20 @@ def test_play_makes_no_login_younger(
     assert "v4." not in json.dumps(played)
 
 
+def test_play_that_the_store_does_not_answer_is_told(
+    app: Flask, alice: FlaskClient
+) -> None:
+    class Down(MemoryStore):
+        def check_refresh(self, *_: Any, **__: Any) -> Any:
+            raise StoreUnavailable
+
+    store = Down(clock=states_of(app)["default"].clock)
+    with override_settings(app, PASETO_STORE=store):
+        browser = sign_in(app, "alice")
+        told = browser.post("/thief/play", headers=csrf(browser))
+        assert_refusal(told, StoreUnavailable)
+
+
 @pytest.mark.parametrize(
     ("client", "name"),
     [
