@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -211,6 +212,47 @@ def test_way_back_is_a_path_of_this_app(app: Flask, target: str) -> None:
     form = {"name": "alice", "password": PASSWORD, "next": target}
     answer = app.test_client().post("/sign-in", data=form, headers=PAGE)
     assert answer.location == "/"
+
+
+# What cannot be read
+
+
+@pytest.mark.parametrize("path", ["/", "/sign-in", "/sign-up", "/devices", "/nowhere"])
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {"QUERY_STRING": "said=\xff&next=\xff"},
+        {"HTTP_HOST": "a..b"},
+        {"HTTP_HOST": "x" * 64 + ".example"},
+    ],
+    ids=["query", "empty label", "long label"],
+)
+def test_request_that_cannot_be_read_is_a_bad_one(
+    alice: FlaskClient, path: str, broken: dict[str, str]
+) -> None:
+    for headers in (PAGE, JSON):
+        answer = alice.get(path, headers=headers, environ_overrides=broken)
+        assert answer.status_code == 400
+        assert "Set-Cookie" not in answer.headers
+
+
+@pytest.mark.parametrize("path", ["/sign-in", "/sign-up", "/login", "/register"])
+@pytest.mark.parametrize("kind", ["application/x-www-form-urlencoded", JSON["Accept"]])
+def test_body_that_breaks_off_is_a_bad_request(
+    app: Flask, path: str, kind: str
+) -> None:
+    class Broken(BytesIO):
+        def read(self, *_: Any) -> bytes:
+            raise RuntimeError  # those of gunicorn are no OSError
+
+        readline = readinto = read  # type: ignore[assignment]
+
+    environ = {"wsgi.input": Broken(), "CONTENT_LENGTH": "10", "CONTENT_TYPE": kind}
+    client = app.test_client()
+    answer = client.post(path, environ_overrides=environ)
+    assert answer.status_code == 400
+    assert answer.json is not None
+    assert answer.json["error"] == "bad_request"
 
 
 # Sessions
