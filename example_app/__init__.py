@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from flask import Flask
+from flask import Flask, request
 from flask.typing import ResponseReturnValue
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import BadRequest, HTTPException
 
 from flask_paseto.endpoints import session_blueprint
 
@@ -42,6 +42,7 @@ def create_app(settings: Mapping[str, Any] | None = None) -> Flask:
         ring = Path(app.config.setdefault("PASETO_KEYRING", ring))
         ensure_ring(ring, ring.with_name("paseto.key"), app.config)
 
+    app.before_request(read_request)
     db.init_app(app)
     paseto.init_app(app)
     app.register_blueprint(views)
@@ -54,12 +55,31 @@ def create_app(settings: Mapping[str, Any] | None = None) -> Flask:
     return app
 
 
+def read_request() -> None:
+    """Read the query and the body, so that no view stumbles over them.
+
+    Each server breaks off a body in errors of its own, and Flask lets out what it
+    finds in a query that is no text.
+
+    Raises:
+        HTTPException: A 4xx; one of them cannot be read.
+    """
+    try:
+        request.args.keys()
+        request.get_data(parse_form_data=True)
+    except HTTPException:
+        raise
+    except Exception:
+        raise BadRequest("The request cannot be read.") from None
+
+
 def answer_error(error: HTTPException) -> ResponseReturnValue:
     """Answer what the extension does not, a 404 for instance: in its JSON form.
 
     People get a page.
     """
-    if wants_page():
+    # A page has links, and Flask builds none where the Host of the request is none.
+    if wants_page() and not isinstance(request.routing_exception, BadRequest):
         return error_page(error)
     name = error.name.lower().replace(" ", "_")
     headers = [pair for pair in error.get_headers() if pair[0] != "Content-Type"]

@@ -9,7 +9,8 @@ from .options import Setting, as_duration, as_flag, as_names, as_text, header_ke
 
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 6265 section 4.1.1
 _PATH = re.compile(r"/[\x21-\x3a\x3c-\x7e]*")
-_DOMAIN = re.compile(r"\.?[0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*")
+_LABEL = "[0-9A-Za-z-]{1,63}"  # RFC 1035 section 2.3.4
+_DOMAIN = re.compile(rf"\.?{_LABEL}(?:\.{_LABEL})*")
 _METHOD = re.compile(r"[A-Z][A-Z-]*")
 _ORIGIN = re.compile(r"https?://(?:[0-9a-z.-]+|\[[0-9a-f:.]+\])(?::[0-9]+)?")
 

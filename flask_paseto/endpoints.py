@@ -33,7 +33,7 @@ def session_blueprint(name: str = "paseto_sessions") -> Blueprint:
 
     - `POST /logout` ends the session of the token, an access or a refresh token, and
       clears the cookies where they are a place; of two, the access token counts
-      unless it has expired;
+      unless it has expired or is not valid;
     - `POST /logout-all` ends all sessions of its subject, likewise;
     - `GET /sessions` lists them, `DELETE /sessions` ends all but this one, and
       `DELETE /sessions/<id>` ends one;
@@ -76,12 +76,13 @@ def _log_out() -> Response:
 def _find_whom_to_log_out() -> None:
     """Take the access token, or the refresh token where its cookie is all there is.
 
-    The browser forgets the cookie of an access token when that has expired.
+    The browser forgets the cookie of an access token when that has expired; and its
+    key may have ended, while that of the refresh token has not.
     """
     # A token that is revoked already is logged out: nothing is asked, nothing refused.
     try:
         verify_paseto_in_request(type=(ACCESS, REFRESH), check_revoked=False)
-    except (ExpiredToken, MissingToken) as refusal:
+    except (ExpiredToken, InvalidToken, MissingToken) as refusal:
         with suppress(MissingToken):
             verify_paseto_in_request(type=REFRESH, check_revoked=False)
             return

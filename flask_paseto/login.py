@@ -81,6 +81,7 @@ class Login:
         if verified is None and self.record is not None and self.record.identity:
             verified = self.record.identity.claims
         self._csrf_value: str | None = None
+        self._is_apart: bool = False  # in a session that has nothing of the earlier one
         #: The verified token of this request, whoever it speaks for.
         self.verified: Claims | None = verified
         same = self.verified is not None and self.verified.subject == self.subject
@@ -330,6 +331,7 @@ class Login:
             )
         earlier = self.earlier
         if earlier is None or earlier.token_type not in (ACCESS, REFRESH) or anew:
+            self._is_apart = True
             return self._new_membership(token_type)
         row = row_of_claims(earlier, answer, self.state, store, self.now)
         return Membership() if row is None else membership_of(row)
@@ -389,7 +391,7 @@ class Login:
         if token_type not in (ACCESS, REFRESH) or not self.state.config.takes_cookies:
             return None
         earlier = None if self.earlier is None else self.earlier.get(CLAIM)
-        if earlier and isinstance(earlier, str):
+        if earlier and isinstance(earlier, str) and not self._is_apart:
             return earlier
         new = self._csrf_value = self._csrf_value or token_hex(16)
         if self.record is None:

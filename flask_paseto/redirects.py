@@ -7,10 +7,12 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from flask import Blueprint, Flask, Request, url_for
+from werkzeug.exceptions import BadRequest
+from werkzeug.routing import BuildError
 from werkzeug.utils import redirect
 from werkzeug.wrappers import Response
 
-from .errors import PasetoError
+from .errors import ConfigurationError, PasetoError
 from .identity import RequestRecord
 
 _ATTRIBUTE: Final = "_paseto_login_page"  # on an app or a blueprint
@@ -52,7 +54,9 @@ def redirect_refused(
     page = next(filter(None, map(_page_of, owners)), None)
     if page is None or refusal.status_code != 401:
         return None
-    where = url_for(page.endpoint)
+    if isinstance(request.routing_exception, BadRequest):
+        return None  # the Host is none, or not trusted: Flask builds no address
+    where = _address_of(page)
     if request.endpoint == page.endpoint or where == request.root_path + request.path:
         return None  # there already: a form that did not log in, or a guarded page
     record.negotiated = True
@@ -62,8 +66,23 @@ def redirect_refused(
     back = _way_back(request, record)
     if page.next_key is not None and back is not None:
         values: dict[str, Any] = {page.next_key: back}
-        where = url_for(page.endpoint, **values)
+        where = _address_of(page, **values)
     return redirect(where, 303)
+
+
+def _address_of(page: LoginPage, **values: Any) -> str:
+    """Return the address of a login page.
+
+    Raises:
+        ConfigurationError: It needs values that nobody gives.
+    """
+    try:
+        return url_for(page.endpoint, **values)
+    except BuildError as fault:
+        raise ConfigurationError(
+            f"redirect_unauthorized leads to {page.endpoint}, whose address cannot be "
+            "built: name a view without parameters, or give them with app.url_defaults"
+        ) from fault
 
 
 def safe_next(target: str | None, default: str = "/") -> str:

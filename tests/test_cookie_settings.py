@@ -56,6 +56,7 @@ NO = [
         ("COOKIE_DOMAIN", value)
         for value in (
             "",
+            "a" * 64 + ".example",
             "https://a.b",
             "a.b:80",
             "a b",
@@ -127,6 +128,7 @@ YES: list[dict[str, Any]] = [
     {"COOKIE_DOMAIN": "example.com"},
     {"COOKIE_DOMAIN": ".example.com"},
     {"COOKIE_DOMAIN": "localhost"},
+    {"COOKIE_DOMAIN": "a" * 63 + ".example"},
     {"COOKIE_DOMAIN": "xn--bcher-kva.example"},
     {"COOKIE_PATH": "/app/v1"},
     {"COOKIE_SAMESITE": "Strict"},

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from flask import Flask, request
+from flask import Flask, Response, jsonify, request
 from flask.testing import FlaskClient
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -29,6 +29,7 @@ from flask_paseto import (
     get_subject,
     paseto_required,
     public,
+    set_token_cookies,
     verify_paseto_in_request,
 )
 from flask_paseto.keys import generate_key, public_half
@@ -611,6 +612,32 @@ def test_a_step_up_in_a_guarded_view_keeps_the_value(app: Flask) -> None:
     mine, bobs = (value_of(app, token) for token in made)
     assert mine == cookie_of(client, CSRF)
     assert bobs not in (None, mine)
+
+
+@pytest.mark.requirement("CSRF-1")
+def test_the_value_is_new_where_a_guarded_login_opens_a_session(
+    make_app: MakeApp,
+) -> None:
+    """Under `protect` with `optional=True` a login sees the token of the one before."""
+    app = make_app(PASETO_TOKEN_LOCATIONS="cookies", PASETO_STORE="memory://")
+    add_cookie_routes(app)
+
+    @app.post("/login-again")
+    @paseto_required(optional=True)
+    def login_again() -> Response:
+        response = jsonify(done=True)
+        set_token_cookies(response, create_token_pair("alice", fresh=True))
+        return response
+
+    client = log_in(app)
+    before = csrf_headers(client)
+    assert client.post("/login-again", headers=before).status_code == 200
+    values = {cookie_of(client, CSRF)}
+    values |= {value_of(app, cookie_of(client, name)) for name in (ACCESS, REFRESH)}
+    assert len(values) == 1
+    assert values != {before[HEADER]}
+    assert_refused(client.post("/view", headers=before), CsrfError)
+    assert client.post("/view", headers=csrf_headers(client)).status_code == 200
 
 
 def test_tokens_of_one_login_share_their_value(make_app: MakeApp) -> None:

@@ -176,6 +176,29 @@ def test_log_out_takes_the_cookie_of_the_refresh_token_alone(expired: bool) -> N
         assert_refused(client.post("/auth/logout"), MissingToken)
 
 
+def test_log_out_takes_the_refresh_token_where_the_key_of_the_other_has_ended() -> None:
+    settings: dict[str, Any] = {"PASETO_TOKEN_LOCATIONS": ["headers", "cookies"]}
+    with open_site(Mounted(), **settings) as site:
+        names = states_of(site.app)["default"].config.cookies
+        pair = site.log_in()
+        client = site.app.test_client()
+        client.set_cookie(names.access.name, pair["access_token"][:-1], secure=True)
+        client.set_cookie(names.refresh.name, pair["refresh_token"], secure=True)
+
+        def post(**headers: str) -> Any:
+            url = "https://localhost"
+            return client.post("/auth/logout", headers=headers, base_url=url)
+
+        assert_refused(post(), CsrfError)
+        assert site.row(pair).revoked_at is None
+        done = post(**{"X-CSRF-Token": site.read(pair)["csrf"]})
+        assert done.status_code == 204
+        assert len(done.headers.getlist("Set-Cookie")) == 3
+        assert site.row(pair).reason == "logout"
+        client.set_cookie(names.access.name, "x", secure=True)
+        assert_refused(post(), InvalidToken)
+
+
 GUARDED = [
     ("POST", "/logout-all"),
     ("GET", "/sessions"),

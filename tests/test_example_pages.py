@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -213,6 +214,47 @@ def test_way_back_is_a_path_of_this_app(app: Flask, target: str) -> None:
     assert answer.location == "/"
 
 
+# What cannot be read
+
+
+@pytest.mark.parametrize("path", ["/", "/sign-in", "/sign-up", "/devices", "/nowhere"])
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {"QUERY_STRING": "said=\xff&next=\xff"},
+        {"HTTP_HOST": "a..b"},
+        {"HTTP_HOST": "x" * 64 + ".example"},
+    ],
+    ids=["query", "empty label", "long label"],
+)
+def test_request_that_cannot_be_read_is_a_bad_one(
+    alice: FlaskClient, path: str, broken: dict[str, str]
+) -> None:
+    for headers in (PAGE, JSON):
+        answer = alice.get(path, headers=headers, environ_overrides=broken)
+        assert answer.status_code == 400
+        assert "Set-Cookie" not in answer.headers
+
+
+@pytest.mark.parametrize("path", ["/sign-in", "/sign-up", "/login", "/register"])
+@pytest.mark.parametrize("kind", ["application/x-www-form-urlencoded", JSON["Accept"]])
+def test_body_that_breaks_off_is_a_bad_request(
+    app: Flask, path: str, kind: str
+) -> None:
+    class Broken(BytesIO):
+        def read(self, *_: Any) -> bytes:
+            raise RuntimeError  # those of gunicorn are no OSError
+
+        readline = readinto = read  # type: ignore[assignment]
+
+    environ = {"wsgi.input": Broken(), "CONTENT_LENGTH": "10", "CONTENT_TYPE": kind}
+    client = app.test_client()
+    answer = client.post(path, environ_overrides=environ)
+    assert answer.status_code == 400
+    assert answer.json is not None
+    assert answer.json["error"] == "bad_request"
+
+
 # Sessions
 
 
@@ -236,6 +278,34 @@ def test_sign_out_works_for_a_session_that_has_ended(
     answer = alice.post("/sign-out", data=form, headers=PAGE)
     assert answer.location == "/sign-in?said=signed-out"
     assert alice.get_cookie("access_token") is None
+
+
+@pytest.mark.parametrize("kept", ["access_token", "refresh_token"])
+def test_sign_out_takes_what_the_browser_still_has(
+    app: Flask, alice: FlaskClient, kept: str
+) -> None:
+    token = value_of(alice, kept)
+    gone = ({"access_token", "refresh_token"} - {kept}).pop()
+    alice.delete_cookie(gone)
+    assert_refusal(alice.post("/sign-out", headers=JSON), CsrfError)
+    assert alice.post("/sign-out", headers=csrf(alice)).status_code == 303
+    assert alice.get_cookie(kept) is None
+    with app.app_context(), pytest.raises(RevokedToken):
+        decode_token(token, type=("access", "refresh"))
+
+
+def test_sign_out_after_a_while_lets_nobody_go_on(
+    app: Flask, alice: FlaskClient, clock: Clock
+) -> None:
+    """The page of the sign-in renews by itself what is still open."""
+    token = value_of(alice, "refresh_token")
+    form = {"csrf_token": value_of(alice, "csrf_token")}
+    clock.advance(timedelta(hours=1))
+    answer = alice.post("/sign-out", data=form, headers=PAGE)
+    assert answer.location == "/sign-in?said=signed-out"
+    assert "Go on" not in alice.get("/sign-in", headers=PAGE).text
+    with app.app_context(), pytest.raises(RevokedToken):
+        decode_token(token, type="refresh")
 
 
 def test_renewed_token_is_not_fresh_and_the_password_makes_one_that_is(
@@ -347,6 +417,20 @@ def test_play_makes_no_login_younger(
     statuses = [scene["status"] for scene in played["scenes"]]
     assert statuses == [0, 200, 200, 200, 401, 401]
     assert "v4." not in json.dumps(played)
+
+
+def test_play_that_the_store_does_not_answer_is_told(
+    app: Flask, alice: FlaskClient
+) -> None:
+    class Down(MemoryStore):
+        def check_refresh(self, *_: Any, **__: Any) -> Any:
+            raise StoreUnavailable
+
+    store = Down(clock=states_of(app)["default"].clock)
+    with override_settings(app, PASETO_STORE=store):
+        browser = sign_in(app, "alice")
+        told = browser.post("/thief/play", headers=csrf(browser))
+        assert_refusal(told, StoreUnavailable)
 
 
 @pytest.mark.parametrize(

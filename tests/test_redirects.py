@@ -30,6 +30,7 @@ from flask_paseto import (
     create_access_token,
     paseto_required,
     safe_next,
+    verify_paseto_in_request,
 )
 from flask_paseto.errors import ConfigurationError
 from flask_paseto.signals import refused
@@ -342,7 +343,43 @@ def test_a_handler_of_yours_answers_programs(app: Flask) -> None:
     assert client.get("/view").text == "mine"
 
 
+@pytest.mark.requirement("LIFE-1")
+@pytest.mark.parametrize("host", ["a..b", "x" * 64 + ".example", "other.example"])
+def test_a_host_that_is_none_or_not_trusted_is_told_and_not_redirected(
+    app: Flask, host: str
+) -> None:
+    """Flask runs the hooks all the same, and builds no address there."""
+    app.config["TRUSTED_HOSTS"] = ["localhost"]
+
+    @app.before_request
+    def guard() -> None:
+        verify_paseto_in_request()
+
+    client = app.test_client()
+    assert_sent(client.get("/view", headers=HTML), "/login", "/view")
+    for headers in (HTML, {}):
+        environ = {"HTTP_HOST": host}
+        told = client.get("/view", headers=headers, environ_overrides=environ)
+        assert_refused(told, MissingToken)
+
+
 # Set-up faults
+
+
+@pytest.mark.requirement("LIFE-2")
+def test_a_page_whose_address_needs_more_is_named(
+    app: Flask, paseto: PasetoManager
+) -> None:
+    given: dict[str, str] = {}
+    app.url_defaults(lambda _, values: values.update(given))
+    app.add_url_rule("/<language>/login", "translated", lambda language: language)
+    paseto.redirect_unauthorized(app, "translated")
+    client = app.test_client()
+    for headers in (HTML, {}):
+        with pytest.raises(ConfigurationError, match=r"to translated, .*url_defaults"):
+            client.get("/view", headers=headers)
+    given["language"] = "eo"
+    assert_sent(client.get("/view", headers=HTML), "/eo/login", "/view")
 
 
 @pytest.mark.requirement("LIFE-2")

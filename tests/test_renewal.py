@@ -606,7 +606,7 @@ TOLD = {
     "unset-access": {ACCESS},
     "unset-refresh": {REFRESH},
     "by-flask": {REFRESH},
-    "login": {ACCESS, REFRESH},
+    "login": {ACCESS, REFRESH, CSRF},
     "step-up": {ACCESS},
 }
 

@@ -19,7 +19,10 @@ from werkzeug.exceptions import Forbidden
 from werkzeug.wrappers import Response as AnyResponse
 
 from flask_paseto import (
+    ExpiredToken,
     Identity,
+    InvalidToken,
+    MissingToken,
     PasetoError,
     create_access_token,
     create_token_pair,
@@ -101,8 +104,8 @@ def sign_in() -> ResponseReturnValue:
     return response
 
 
-def _who(**need: Any) -> Identity | None:
-    return verify_paseto_in_request(optional=True, locations=COOKIES, **need)
+def _who(*, optional: bool = True, **need: Any) -> Identity | None:
+    return verify_paseto_in_request(optional=optional, locations=COOKIES, **need)
 
 
 def _who_may_renew() -> Identity | None:
@@ -190,9 +193,12 @@ def register() -> ResponseReturnValue:
     return render_template("sign_up.html", faults=faults, given=given), 422
 
 
-@paseto_required(type=("access", "refresh"), locations=COOKIES, check_revoked=False)
 def sign_out() -> AnyResponse:
-    """End the session of this browser."""
+    """End the session of this browser, also when its access token has ended."""
+    try:
+        _who(type="refresh", optional=False, check_revoked=False)
+    except (ExpiredToken, InvalidToken, MissingToken):
+        _who(type="access", optional=False, check_revoked=False)
     session_id = get_session_id()
     if session_id is not None:
         revoke_session(session_id, reason="logout")

@@ -238,3 +238,12 @@ def test_unknown_page_is_told_in_words(visit: Visit, site: Site) -> None:
     somebody.refusals.add(404)
     somebody.go("/nowhere")
     somebody.expect_heading("There is no such page")
+
+
+def test_sign_out_counts_after_the_access_cookie_is_over(alice: Visitor) -> None:
+    alice.forget("access_token")
+    alice.press("Sign out")
+    alice.expect_said("You are signed out.")
+    assert alice.cookies() == {}
+    alice.go("/devices")
+    alice.expect_heading("Sign in")
