@@ -191,18 +191,40 @@ def test_who_does_not_know_the_password_is_not_signed_in(
     assert client.get_cookie("access_token") is None
 
 
-@pytest.mark.parametrize("site", ["cross-site", "same-site"])
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site", "Origin": "http://localhost"},
+        {"Origin": "https://evil.test"},
+        {"Origin": "http://localhost.evil.test"},
+        {"Origin": "null"},
+    ],
+)
 @pytest.mark.parametrize("path", ["/sign-in", "/sign-up"])
 def test_form_that_another_origin_sent_signs_nobody_in(
-    app: Flask, path: str, site: str
+    app: Flask, path: str, headers: dict[str, str]
 ) -> None:
     client = app.test_client()
     form = {"name": "alice", "password": PASSWORD}
-    headers = {"Sec-Fetch-Site": site}
     assert_refusal(client.post(path, data=form, headers=JSON | headers), OtherSite)
     told = client.post(path, data=form, headers=PAGE | headers)
     assert_page(told, 403, "That came from another site")
     assert client.get_cookie("access_token") is None
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Origin": "http://localhost"},
+        {"Sec-Fetch-Site": "same-origin", "Origin": "https://behind-a-proxy.test"},
+    ],
+)
+def test_form_of_this_origin_signs_in(app: Flask, headers: dict[str, str]) -> None:
+    client = app.test_client()
+    form = {"name": "alice", "password": PASSWORD}
+    assert client.post("/sign-in", data=form, headers=headers).status_code == 303
+    assert client.get_cookie("access_token") is not None
 
 
 @pytest.mark.parametrize(
