@@ -300,7 +300,8 @@ def _stamp(app: Flask, response: Response) -> Response:
     record = find_record(served_request(), app)
     if record is None:
         return response
-    renew_cookies(response, record, states_of(app)[DEFAULT])
+    if record.from_cookies:
+        renew_cookies(response, record, states_of(app)[DEFAULT])
     refusal = record.refusal
     if refusal is not None and response.status_code in (401, refusal.status_code):
         challenge = refusal.challenge
