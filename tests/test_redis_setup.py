@@ -18,12 +18,13 @@ import pytest
 from redis.exceptions import ResponseError
 
 from flask_paseto import ConfigurationError, StoreUnavailable
-from flask_paseto.stores import Store, Verdict, open_store
+from flask_paseto.stores import Store, Verdict, id_bucket, open_store
 from flask_paseto.stores.redis import RedisStore, open_redis
 from flask_paseto.stores.redis.faults import EVICTS, FORGETS, MIXED, REPLICA, refusal
+from flask_paseto.stores.redis.rows import Keys
 from flask_paseto.stores.redis.url import Target, Way, read_url
 
-from .stores import login, new_subject, no_clock, ref, single
+from .stores import first, login, new_subject, no_clock, ref, single, step
 from .valkey import Server, free_port, server, shared
 
 TIMEOUT = timedelta(seconds=5)
@@ -369,6 +370,35 @@ def test_a_store_that_is_used_goes_on_in_children_that_are_forked() -> None:
     )
 
     assert done.returncode == 0, done.stderr
+
+
+# Sixty seconds, in microseconds: as if the clock had been set back since.
+ROTATED_LATER = """
+local row = cmsgpack.unpack(redis.call('GET', KEYS[1]))
+row[9] = row[9] + 60000000
+redis.call('SET', KEYS[1], cmsgpack.pack(row))
+"""
+
+
+@pytest.mark.requirement("ROT-2")
+def test_a_clock_that_is_set_back_makes_no_grace(own: Server) -> None:
+    store = opened(own.url)
+    store.create()
+    session = login(store, new_subject())
+    sid, jti = session.session_id, first(session).jti
+    store.consume(sid, jti, step(session.subject), grace=0)
+    before = store.session(sid)
+    assert before is not None
+    with own.admin as admin:
+        admin.eval(ROTATED_LATER, 1, Keys(id_bucket(sid)).session(sid))
+    after = store.session(sid)
+    assert after is not None
+    assert (after.rotated_at or 0) - (before.rotated_at or 0) == 60_000_000
+
+    answer = store.consume(sid, jti, step(session.subject), grace=0)
+
+    assert answer.verdict is Verdict.REUSED
+    store.close()
 
 
 def test_a_call_that_is_interrupted_leaves_no_answer_behind(own: Server) -> None:

@@ -397,6 +397,18 @@ def test_a_token_that_has_ended_may_be_revoked_anew(fresh: Store) -> None:
     assert snapshot.tokens["x"].reason == "again"
 
 
+@pytest.mark.requirement("ROT-2")
+def test_a_clock_that_is_set_back_makes_no_grace(database: str, fresh: Any) -> None:
+    session = login(fresh, new_subject())
+    sid, jti = session.session_id, first(session).jti
+    fresh.consume(sid, jti, step(session.subject), grace=0)
+    change(database, "UPDATE paseto_sessions SET rotated_at = rotated_at + 60000000")
+
+    answer = fresh.consume(sid, jti, step(session.subject), grace=0)
+
+    assert answer.verdict is Verdict.REUSED
+
+
 def test_a_revoked_refresh_token_of_no_session_is_said_to_be_revoked(
     fresh: Store,
 ) -> None:
