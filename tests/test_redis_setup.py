@@ -18,13 +18,29 @@ import pytest
 from redis.exceptions import ResponseError
 
 from flask_paseto import ConfigurationError, StoreUnavailable
-from flask_paseto.stores import Store, Verdict, id_bucket, open_store
+from flask_paseto.stores import (
+    MARGIN,
+    Store,
+    Verdict,
+    id_bucket,
+    open_store,
+    subject_bucket,
+)
 from flask_paseto.stores.redis import RedisStore, open_redis
 from flask_paseto.stores.redis.faults import EVICTS, FORGETS, MIXED, REPLICA, refusal
 from flask_paseto.stores.redis.rows import Keys
 from flask_paseto.stores.redis.url import Target, Way, read_url
 
-from .stores import first, login, new_subject, no_clock, ref, single, step
+from .stores import (
+    SECOND,
+    first,
+    login,
+    new_subject,
+    no_clock,
+    ref,
+    single,
+    step,
+)
 from .valkey import Server, free_port, server, shared
 
 TIMEOUT = timedelta(seconds=5)
@@ -398,6 +414,21 @@ def test_a_clock_that_is_set_back_makes_no_grace(own: Server) -> None:
     answer = store.consume(sid, jti, step(session.subject), grace=0)
 
     assert answer.verdict is Verdict.REUSED
+    store.close()
+
+
+@pytest.mark.requirement("REV-1")
+def test_the_list_of_a_subject_lasts_as_long_as_the_longest_of_its_sessions() -> None:
+    """Who is not on it goes on when all sessions of the subject are ended."""
+    store, subject = opened(shared().url), new_subject()
+    store.create()
+    longest = login(store, subject)
+    login(store, subject, idle=SECOND, lifetime=SECOND)
+    row = store.session(longest.session_id)
+    with shared().admin as admin:
+        ends = admin.pexpiretime(Keys(subject_bucket(subject)).sessions(subject))
+    assert row is not None
+    assert ends * 1000 >= row.expires_at + MARGIN
     store.close()
 
 
