@@ -28,6 +28,7 @@ from flask_paseto.stores.sqlalchemy import store as sql_store
 from . import postgresql
 from .stores import (
     DAY,
+    MINUTE,
     SECOND,
     Snapshot,
     first,
@@ -382,6 +383,35 @@ def test_purging_removes_what_has_ended_in_parts(
     assert fresh.check_token(ref(revoked)) is Verdict.REVOKED
     assert fresh.check_token(single("x", 0, "kept")) is Verdict.REVOKED
     assert fresh.check_token(single("None", 0)) is Verdict.REVOKED
+
+
+@pytest.mark.requirement("REV-1")
+@pytest.mark.parametrize(
+    "ends",
+    [(-DAY, DAY), (-DAY, -MARGIN + MINUTE)],
+    ids=["it was idle", "the leeway"],
+)
+def test_a_revoked_session_is_told_until_none_of_its_tokens_can_pass(
+    database: str, fresh: Any, ends: tuple[int, int]
+) -> None:
+    """To its absolute end, and for the leeway after it."""
+    session = login(fresh, new_subject())
+    fresh.revoke_session(session.session_id, reason="logout")
+    now = time.time_ns() // 1000
+    set_ends(database, *(now + end for end in ends))
+
+    assert fresh.purge() == 0
+    worker = Snapshot(fresh)
+    worker.pull()
+    assert set(worker.sessions) == {session.session_id}
+
+    set_ends(database, now - DAY, now - MARGIN)
+    assert fresh.purge() == 1
+
+
+def set_ends(url: str, idle: int, absolute: int) -> None:
+    for column, end in (("idle_expires_at", idle), ("expires_at", absolute)):
+        change(url, f"UPDATE paseto_sessions SET {column} = {end}")  # noqa: S608
 
 
 def test_a_token_that_has_ended_may_be_revoked_anew(fresh: Store) -> None:
