@@ -17,6 +17,7 @@ from redis.crc import key_slot
 from flask_paseto import ConfigurationError, StoreUnavailable
 from flask_paseto.stores import Store, TokenRef, Verdict, new_id, open_store
 from flask_paseto.stores.redis.changes import PART, Pull, after_part
+from flask_paseto.stores.redis.connections import Mixed
 from flask_paseto.stores.redis.nodes import BUCKETS
 
 from .stores import (
@@ -168,6 +169,13 @@ def test_a_pull_ends_at_the_time_of_its_earliest_part() -> None:
         pull = after_part(pull, [bucket], [now, [name], 1, b"", []])
 
     assert pull.now == 100
+
+
+def test_parts_of_two_incarnations_are_no_pull() -> None:
+    """Half of the servers were marked anew: what the others hold may be older."""
+    for names in ([b"0" * 24, b"1" * 24], []):
+        with pytest.raises(Mixed):
+            after_part(Pull(), list(BUCKETS[:1]), [100, names, 1, b"", []])
 
 
 def test_changes_of_all_servers_are_told_in_parts(nodes: list[Server]) -> None:

@@ -432,6 +432,23 @@ def test_the_list_of_a_subject_lasts_as_long_as_the_longest_of_its_sessions() ->
     store.close()
 
 
+@pytest.mark.requirement("REV-1")
+@pytest.mark.parametrize("revoked", [False, True])
+def test_a_row_stays_until_none_of_its_tokens_can_pass(revoked: bool) -> None:
+    """For the leeway after its end; a revoked one to its absolute end before that."""
+    store = opened(shared().url)
+    store.create()
+    sid = login(store, new_subject()).session_id
+    if revoked:
+        store.revoke_session(sid, reason="logout")
+    row = store.session(sid)
+    with shared().admin as admin:
+        ends = admin.pexpiretime(Keys(id_bucket(sid)).session(sid))
+    assert row is not None
+    assert ends * 1000 >= row.kept_until >= row.ends_at + MARGIN
+    store.close()
+
+
 def test_a_call_that_is_interrupted_leaves_no_answer_behind(own: Server) -> None:
     store = opened(own.url)
     store.create()
