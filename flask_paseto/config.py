@@ -225,7 +225,8 @@ SETTINGS = (
         "KEY_MAX_STALE",
         as_duration,
         timedelta(hours=24),
-        "How long the last good keys of either serve while it fails.",
+        "How long the last good keys of either serve while it fails, counted from when "
+        "they were asked for; never less than their own time.",
     ),
     Setting(
         "ACCEPT_MISSING_KID",

@@ -148,7 +148,8 @@ def test_what_has_ended_is_purged(site: Site) -> None:
 def test_the_store_is_made_and_looked_at(site: Site) -> None:
     result = run("store", "init", app=site.app)
     assert (result.exit_code, result.output) == (0, "the store is ready\n")
-    assert site.store.calls == ["create"]
+    assert run_json(site, "store", "init") == {"ok": True}
+    assert site.store.calls == ["create", "create"]
     result = run("store", "check", app=site.app)
     assert (result.exit_code, result.output) == (0, "the store is well\n")
     assert run_json(site, "store", "check") == {"ok": True, "faults": []}

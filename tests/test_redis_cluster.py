@@ -16,7 +16,9 @@ from redis.crc import key_slot
 
 from flask_paseto import ConfigurationError, StoreUnavailable
 from flask_paseto.stores import Store, TokenRef, Verdict, new_id, open_store
-from flask_paseto.stores.redis.changes import PART
+from flask_paseto.stores.redis.changes import PART, Pull, after_part
+from flask_paseto.stores.redis.connections import Mixed
+from flask_paseto.stores.redis.nodes import BUCKETS
 
 from .stores import (
     DAY,
@@ -157,6 +159,23 @@ def test_a_bucket_that_is_moving_answers_nothing_rather_than_half(
                 store.check_token(ref(session))
             with pytest.raises(StoreUnavailable):
                 store.revoke_subject(subject, reason="all", cut_off=0, until=None)
+
+
+@pytest.mark.requirement("REV-1")
+def test_a_pull_ends_at_the_time_of_its_earliest_part() -> None:
+    """What was revoked in a bucket after its part was told is told the next time."""
+    pull, name = Pull(), b"0" * 24
+    for bucket, now in zip(BUCKETS, (200, 100, 300), strict=False):
+        pull = after_part(pull, [bucket], [now, [name], 1, b"", []])
+
+    assert pull.now == 100
+
+
+def test_parts_of_two_incarnations_are_no_pull() -> None:
+    """Half of the servers were marked anew: what the others hold may be older."""
+    for names in ([b"0" * 24, b"1" * 24], []):
+        with pytest.raises(Mixed):
+            after_part(Pull(), list(BUCKETS[:1]), [100, names, 1, b"", []])
 
 
 def test_changes_of_all_servers_are_told_in_parts(nodes: list[Server]) -> None:

@@ -18,12 +18,29 @@ import pytest
 from redis.exceptions import ResponseError
 
 from flask_paseto import ConfigurationError, StoreUnavailable
-from flask_paseto.stores import Store, Verdict, open_store
+from flask_paseto.stores import (
+    MARGIN,
+    Store,
+    Verdict,
+    id_bucket,
+    open_store,
+    subject_bucket,
+)
 from flask_paseto.stores.redis import RedisStore, open_redis
 from flask_paseto.stores.redis.faults import EVICTS, FORGETS, MIXED, REPLICA, refusal
+from flask_paseto.stores.redis.rows import Keys
 from flask_paseto.stores.redis.url import Target, Way, read_url
 
-from .stores import login, new_subject, no_clock, ref, single
+from .stores import (
+    SECOND,
+    first,
+    login,
+    new_subject,
+    no_clock,
+    ref,
+    single,
+    step,
+)
 from .valkey import Server, free_port, server, shared
 
 TIMEOUT = timedelta(seconds=5)
@@ -369,6 +386,67 @@ def test_a_store_that_is_used_goes_on_in_children_that_are_forked() -> None:
     )
 
     assert done.returncode == 0, done.stderr
+
+
+# Sixty seconds, in microseconds: as if the clock had been set back since.
+ROTATED_LATER = """
+local row = cmsgpack.unpack(redis.call('GET', KEYS[1]))
+row[9] = row[9] + 60000000
+redis.call('SET', KEYS[1], cmsgpack.pack(row))
+"""
+
+
+@pytest.mark.requirement("ROT-2")
+def test_a_clock_that_is_set_back_makes_no_grace(own: Server) -> None:
+    store = opened(own.url)
+    store.create()
+    session = login(store, new_subject())
+    sid, jti = session.session_id, first(session).jti
+    store.consume(sid, jti, step(session.subject), grace=0)
+    before = store.session(sid)
+    assert before is not None
+    with own.admin as admin:
+        admin.eval(ROTATED_LATER, 1, Keys(id_bucket(sid)).session(sid))
+    after = store.session(sid)
+    assert after is not None
+    assert (after.rotated_at or 0) - (before.rotated_at or 0) == 60_000_000
+
+    answer = store.consume(sid, jti, step(session.subject), grace=0)
+
+    assert answer.verdict is Verdict.REUSED
+    store.close()
+
+
+@pytest.mark.requirement("REV-1")
+def test_the_list_of_a_subject_lasts_as_long_as_the_longest_of_its_sessions() -> None:
+    """Who is not on it goes on when all sessions of the subject are ended."""
+    store, subject = opened(shared().url), new_subject()
+    store.create()
+    longest = login(store, subject)
+    login(store, subject, idle=SECOND, lifetime=SECOND)
+    row = store.session(longest.session_id)
+    with shared().admin as admin:
+        ends = admin.pexpiretime(Keys(subject_bucket(subject)).sessions(subject))
+    assert row is not None
+    assert ends * 1000 >= row.expires_at + MARGIN
+    store.close()
+
+
+@pytest.mark.requirement("REV-1")
+@pytest.mark.parametrize("revoked", [False, True])
+def test_a_row_stays_until_none_of_its_tokens_can_pass(revoked: bool) -> None:
+    """For the leeway after its end; a revoked one to its absolute end before that."""
+    store = opened(shared().url)
+    store.create()
+    sid = login(store, new_subject()).session_id
+    if revoked:
+        store.revoke_session(sid, reason="logout")
+    row = store.session(sid)
+    with shared().admin as admin:
+        ends = admin.pexpiretime(Keys(id_bucket(sid)).session(sid))
+    assert row is not None
+    assert ends * 1000 >= row.kept_until >= row.ends_at + MARGIN
+    store.close()
 
 
 def test_a_call_that_is_interrupted_leaves_no_answer_behind(own: Server) -> None:

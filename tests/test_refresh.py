@@ -154,6 +154,31 @@ def test_when_it_cannot_be_fetched_the_last_one_stays_for_a_day(
     assert kept.current() == origin.calls
 
 
+def test_a_bound_on_what_is_stale_is_none_on_what_is_not(
+    origin: Origin, ticks: Ticks
+) -> None:
+    """A value serves to its own end; beyond that it is stale."""
+    kept = Refreshed(
+        origin,
+        name="the origin",
+        timeout=timedelta(milliseconds=500),
+        max_stale=timedelta(seconds=1),
+        ticks=ticks,
+    )
+    kept.renew()
+    origin.gate.clear()
+    ticks.advance(0.9 * MINUTE)
+    assert [kept.current() for _ in range(3)] == [1] * 3
+    origin.fail = FetchFailed("is closed")
+    origin.gate.set()
+    settle(idle)
+    assert kept.current() == 2  # what was under way came after all
+    ticks.advance(MINUTE)
+    assert kept.current() is None
+    settle(idle)
+    assert kept.fault == "is closed"
+
+
 def test_a_first_failure_does_not_speak_of_keys_that_stay(
     kept: Refreshed[int], origin: Origin, caplog: pytest.LogCaptureFixture
 ) -> None:

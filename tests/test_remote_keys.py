@@ -7,6 +7,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import ip_address
@@ -615,23 +616,26 @@ def test_keys_of_others_stand_behind_those_of_the_app(
 ) -> None:
     """An issuer that lists a key of ours does not get hold of our tokens."""
     ours = RingKey.of(pair := generate_key(4, "public"))
-    theirs = new_key()
-    server.respond = answer(body_of(RingKey.of(public_half(pair)), theirs))
-    own = KeyRing.of([ours])
+    listed, theirs = new_key(), new_key()  # one is in PASETO_PUBLIC_KEYS, tied
+    mine = replace(listed, issuer="https://third.example")
+    served = (RingKey.of(public_half(pair)), listed, theirs)
+    server.respond = answer(body_of(*served))
+    own = KeyRing.of([ours], [mine])
     joined = JoinedKeys(FixedKeys(own), [remote])
 
-    assert set(joined.current().by_id) == {ours.key_id}
+    assert set(joined.current().by_id) == {ours.key_id, mine.key_id}
     assert joined.find(theirs.key_id) is not None
     ring = joined.current()
 
-    assert set(ring.by_id) == {ours.key_id, theirs.key_id}
+    assert set(ring.by_id) == {ours.key_id, mine.key_id, theirs.key_id}
     assert ring.by_id[ours.key_id] is ours
+    assert ring.by_id[mine.key_id] is mine
     assert ring.issuing["public"] is ours
     assert joined.current() is ring
     server.respond = answer(body_of())
     ticks.advance(RETRY_INTERVAL)
     assert joined.current() is not ring
-    assert set(joined.current().by_id) == {ours.key_id}
+    assert set(joined.current().by_id) == {ours.key_id, mine.key_id}
 
 
 def test_each_of_several_addresses_is_asked_before_a_key_counts_as_unknown(

@@ -36,11 +36,12 @@ from flask_paseto import (
 from flask_paseto.signals import session_revoked, store_bypassed, token_revoked
 from flask_paseto.state import states_of
 from flask_paseto.stores import micros
-from flask_paseto.testing import override_settings
+from flask_paseto.testing import Clock, override_settings
 
 from .conftest import MakeApp
 from .refusals import assert_refused, bearer
 from .sessions import Pair, Site, end, open_site
+from .stores import Unreliable
 from .test_signals import listening
 
 
@@ -299,6 +300,18 @@ def test_so_does_a_token_without_a_session_a_microsecond_later(site: Site) -> No
     with pytest.raises(RevokedToken):
         use(site, old_ticket)
     assert use(site, new_ticket).subject == "alice"
+
+
+@pytest.mark.requirement("REV-3")
+def test_tokens_of_an_app_whose_clock_is_ahead_of_the_store_are_out_too() -> None:
+    clock = Clock()
+    behind = Unreliable(clock=Clock(clock() - timedelta(seconds=5)))
+    with open_site(clock=clock, store=behind) as site:
+        before, old_ticket = site.log_in(session_id=False), ticket(site)
+        revoke(site, revoke_subject, "alice")
+        assert_refused(site.get(before), RevokedToken)
+        with pytest.raises(RevokedToken):
+            use(site, old_ticket)
 
 
 @pytest.mark.requirement("REV-3")

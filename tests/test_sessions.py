@@ -80,6 +80,27 @@ def test_a_pair_opens_a_session_with_both_of_its_tokens(site: Site) -> None:
     assert row.lifetime == 90 * 24 * 3600 * 10**6
 
 
+def test_a_login_by_a_token_of_your_own_type_opens_a_session(site: Site) -> None:
+    """A link in a mail has no session that could go on."""
+
+    @site.app.post("/by-mail")
+    @paseto_required(type="mail")
+    def by_mail() -> Pair:
+        return {
+            "access_token": create_access_token("alice"),
+            "refresh_token": create_refresh_token("alice"),
+        }
+
+    with site.app.app_context():
+        mail = create_token("alice", "mail")
+    pair = answer(site.client.post("/by-mail", headers=bearer(mail)))
+
+    row, access, refresh = site.row(pair), site.read(pair), site.read(pair, "refresh")
+    assert row.session_id == access.session_id == refresh.session_id
+    assert row.issued is not None
+    assert row.issued.jti == refresh.jti
+
+
 def test_ids_lead_to_the_bucket_of_the_subject(site: Site) -> None:
     pair = site.log_in(name="zoë")
     bucket = subject_bucket("zoë")
@@ -319,8 +340,9 @@ def test_a_session_that_is_given_must_live_and_be_the_subjects(site: Site) -> No
         with pytest.raises(ConfigurationError, match="second"):
             create_refresh_token("alice", session_id=sid)
         site.clock.advance(timedelta(days=30, seconds=1))
-        with pytest.raises(ExpiredToken):
-            create_access_token("alice", session_id=sid)
+        for create in (create_access_token, create_refresh_token):
+            with pytest.raises(ExpiredToken):
+                create("alice", session_id=sid)
         other = site.row(site.log_in()).session_id
         revoke_session(other)
         with pytest.raises(RevokedToken):

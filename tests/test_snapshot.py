@@ -26,7 +26,7 @@ from flask_paseto import (
 )
 from flask_paseto.snapshot import Snapshot, _forget_all
 from flask_paseto.state import states_of
-from flask_paseto.stores import Changes, MemoryStore, Revoked, micros
+from flask_paseto.stores import Changes, CutOff, MemoryStore, Revoked, micros
 from flask_paseto.testing import Clock, override_settings, use_clock
 
 from .refusals import assert_refused, bearer
@@ -125,10 +125,15 @@ def test_no_token_passes_unchecked_while_only_the_sync_fails() -> None:
         assert statuses(site, live, ended) == [200, 401]
 
 
-def test_a_token_that_was_issued_late_is_refused_to_its_end() -> None:
+@pytest.mark.requirement("REV-1")
+@pytest.mark.parametrize("leeway", [0, 300], ids=["no leeway", "the most leeway"])
+def test_a_token_that_was_issued_late_is_refused_to_its_end(leeway: int) -> None:
     """The store was asked before the session was revoked, and the token made after."""
     interval = timedelta(seconds=INTERVAL)
-    settings: dict[str, Any] = {"PASETO_LEEWAY": 0, "PASETO_OTHER_TOKEN_EXPIRES": 60}
+    settings: dict[str, Any] = {
+        "PASETO_LEEWAY": leeway,
+        "PASETO_OTHER_TOKEN_EXPIRES": 60,
+    }
     with open_site(PASETO_REVOCATION_SYNC_INTERVAL=interval, **settings) as site:
 
         @site.app.post("/slow")
@@ -141,7 +146,7 @@ def test_a_token_that_was_issued_late_is_refused_to_its_end() -> None:
         pair = site.log_in()
         headers = bearer(pair["refresh_token"])
         late: Pair = dict(site.client.post("/slow", headers=headers).json or {})
-        site.clock.advance(899)
+        site.clock.advance(899 + leeway)
         _forget_all()  # a worker that starts now
         assert_refused(site.get(late), RevokedToken)
 
@@ -225,6 +230,25 @@ def test_the_age_counts_from_the_start_of_the_sync(site: Site, ticker: Ticker) -
     site.store.calls.clear()
     site.get(pair)
     assert site.store.calls == ["changes"]
+
+
+def test_the_age_of_a_sync_in_parts_counts_from_the_start_of_the_first(
+    site: Site, ticker: Ticker
+) -> None:
+    """What was revoked after its part was told is in none of those that follow."""
+    claims = site.read(site.log_in())
+    parts = Parts(site, [{"reload": True, "more": True}, {}, {}])
+
+    def slow() -> None:
+        ticker.time += 0.3  # longer than one request may take for it
+
+    parts.before_part[0] = slow
+    snapshot = take_snapshot(site, ticker, parts)
+    assert snapshot.check(claims, site.clock) is None
+    ticker.time += INTERVAL / 2
+    found = [snapshot.check(claims, site.clock) for _ in range(2)]
+    assert found == ["live", "live"]
+    assert parts.told == 3  # complete, and more than half the interval old already
 
 
 def test_the_outage_rule_holds_for_it_too(site: Site) -> None:
@@ -364,6 +388,25 @@ def test_it_refuses_to_the_last_moment_of_a_token_and_then_forgets(
     snapshot = take_snapshot(site, ticker, Parts(site, many(site, 3000)))
     assert snapshot.check(site.read(site.log_in()), site.clock) == "live"
     assert len(snapshot) == 1024  # too few to look for ends
+
+
+@pytest.mark.requirement("REV-1")
+def test_what_has_not_ended_stays_when_what_has_ended_goes(
+    site: Site, ticker: Ticker
+) -> None:
+    token, session = site.log_in(name="bob"), site.log_in(name="bob")
+    single = site.log_in(session_id=False)
+    now = micros(site.clock())
+    first, last = many(site, 3000)
+    first["tokens"] += (Revoked(id=site.read(token).jti, at=now, until=None),)
+    first["sessions"] = (
+        Revoked(id=site.read(session).session_id or "", at=now, until=now + 10**12),
+    )
+    first["cut_offs"] = (CutOff(subject="alice", cut_off=now, at=now, until=None),)
+    snapshot = take_snapshot(site, ticker, Parts(site, [first, last]))
+    for pair in (token, session, single):
+        assert snapshot.check(site.read(pair), site.clock) == "revoked"
+    assert len(snapshot) == 1024 + 3
 
 
 def many(site: Site, count: int) -> list[dict[str, Any]]:

@@ -252,7 +252,7 @@ def test_the_cut_off_refuses_single_tokens_up_to_it(tried: Tried) -> None:
 def test_the_cut_off_is_never_before_the_time_of_the_store(tried: Tried) -> None:
     subject, before = new_subject(), tried.now()
 
-    revoke_all(tried.store, subject, cut_off=0)
+    revoke_all(tried.store, subject, cut_off=before - SECOND)
 
     assert tried.store.check_token(single(subject, before)) is Verdict.REVOKED
     later = single(subject, tried.now() + SECOND)
@@ -269,17 +269,30 @@ def test_the_cut_off_never_goes_back(tried: Tried) -> None:
 
 
 def test_the_cut_off_is_forgotten_by_itself(tried: Tried) -> None:
-    subject, token = new_subject(), single(new_subject(), 0)
-    for one, ends in ((subject, [DAY, SECOND]), (token.subject, [SECOND])):
-        for end in ends:
-            until = tried.now() + end
-            tried.store.revoke_subject(one, reason="all", cut_off=0, until=until)
+    token, until = single(new_subject(), 0), tried.now() + SECOND
+    tried.store.revoke_subject(token.subject, reason="all", cut_off=0, until=until)
     assert tried.store.check_token(token) is Verdict.REVOKED
     tried.wait(1.5)
     tried.store.purge()
 
     assert tried.store.check_token(token) is Verdict.LIVE
-    assert tried.store.check_token(single(subject, 0)) is Verdict.REVOKED
+
+
+def test_of_two_ends_of_a_cut_off_the_later_counts(tried: Tried) -> None:
+    """For ever is later than any."""
+    tokens = []
+    for ends in ((DAY, SECOND), (SECOND, DAY), (None, SECOND), (SECOND, None)):
+        tokens.append(single(new_subject(), 0))
+        for end in ends:
+            until = None if end is None else tried.now() + end
+            tried.store.revoke_subject(
+                tokens[-1].subject, reason="all", cut_off=0, until=until
+            )
+    tried.wait(1.5)
+    tried.store.purge()
+
+    verdicts = [tried.store.check_token(token) for token in tokens]
+    assert verdicts == [Verdict.REVOKED] * len(tokens)
 
 
 # The list

@@ -28,6 +28,7 @@ from flask_paseto.stores.sqlalchemy import store as sql_store
 from . import postgresql
 from .stores import (
     DAY,
+    MINUTE,
     SECOND,
     Snapshot,
     first,
@@ -332,6 +333,8 @@ def test_everything_is_told_in_parts_while_more_comes(
     cut = [entry.subject for part in parts for entry in part.cut_offs]
     assert len(parts) == 6
     assert [part.reload for part in parts] == [True] + [False] * 5
+    # From when the first began: what came meanwhile may be in none of them.
+    assert len({part.cursor.split(":")[1] for part in parts}) == 1
     assert sorted(told) == sorted([*sessions, *map(str, range(9))])
     assert sorted(cut) == subjects
     store.close()
@@ -384,6 +387,35 @@ def test_purging_removes_what_has_ended_in_parts(
     assert fresh.check_token(single("None", 0)) is Verdict.REVOKED
 
 
+@pytest.mark.requirement("REV-1")
+@pytest.mark.parametrize(
+    "ends",
+    [(-DAY, DAY), (-DAY, -MARGIN + MINUTE)],
+    ids=["it was idle", "the leeway"],
+)
+def test_a_revoked_session_is_told_until_none_of_its_tokens_can_pass(
+    database: str, fresh: Any, ends: tuple[int, int]
+) -> None:
+    """To its absolute end, and for the leeway after it."""
+    session = login(fresh, new_subject())
+    fresh.revoke_session(session.session_id, reason="logout")
+    now = time.time_ns() // 1000
+    set_ends(database, *(now + end for end in ends))
+
+    assert fresh.purge() == 0
+    worker = Snapshot(fresh)
+    worker.pull()
+    assert set(worker.sessions) == {session.session_id}
+
+    set_ends(database, now - DAY, now - MARGIN)
+    assert fresh.purge() == 1
+
+
+def set_ends(url: str, idle: int, absolute: int) -> None:
+    for column, end in (("idle_expires_at", idle), ("expires_at", absolute)):
+        change(url, f"UPDATE paseto_sessions SET {column} = {end}")  # noqa: S608
+
+
 def test_a_token_that_has_ended_may_be_revoked_anew(fresh: Store) -> None:
     now = time.time_ns() // 1000
     assert fresh.revoke_token("x", reason="lost", until=now + SECOND) is True
@@ -395,6 +427,18 @@ def test_a_token_that_has_ended_may_be_revoked_anew(fresh: Store) -> None:
     snapshot = Snapshot(fresh)
     snapshot.pull()
     assert snapshot.tokens["x"].reason == "again"
+
+
+@pytest.mark.requirement("ROT-2")
+def test_a_clock_that_is_set_back_makes_no_grace(database: str, fresh: Any) -> None:
+    session = login(fresh, new_subject())
+    sid, jti = session.session_id, first(session).jti
+    fresh.consume(sid, jti, step(session.subject), grace=0)
+    change(database, "UPDATE paseto_sessions SET rotated_at = rotated_at + 60000000")
+
+    answer = fresh.consume(sid, jti, step(session.subject), grace=0)
+
+    assert answer.verdict is Verdict.REUSED
 
 
 def test_a_revoked_refresh_token_of_no_session_is_said_to_be_revoked(

@@ -117,13 +117,17 @@ def store() -> None:
 
 
 @store.command()
-def init() -> None:
+@json_option
+def init(as_json: bool) -> None:
     """Make what the store needs, such as its tables; no harm where it is there.
 
     Exit codes: 0, or 3 the store does not answer.
     """
     with _store() as opened:
         opened.create()
+    if as_json:
+        print_json({"ok": True})
+        return
     click.echo("the store is ready")
 
 

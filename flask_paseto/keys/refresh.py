@@ -39,12 +39,20 @@ class Fetched(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class _Kept(Generic[T]):
-    """A value with its times: when it was asked for, when to fetch, when it is old."""
+    """A value with its times.
+
+    Attributes:
+        asked: When it was asked for.
+        early: When to fetch the next.
+        due: When it is old.
+        end: When it serves no more; never before it is old.
+    """
 
     value: T
     asked: float
     early: float
     due: float
+    end: float
 
 
 class Refreshed(Generic[T]):
@@ -52,9 +60,10 @@ class Refreshed(Generic[T]):
 
     Towards the end of its life a thread fetches the next value while requests go on
     with this one. Who finds it at its end waits for that thread, `timeout` at most.
-    When a fetch fails the value stays, until `max_stale` after it was asked for, and
-    nobody waits for the attempts that follow, one in half a minute. Nobody waits for
-    the first value either, but who calls `renew`.
+    When a fetch fails the value stays, until `max_stale` after it was asked for, or to
+    the end of its life if that is later; and nobody waits for the attempts that
+    follow, one in half a minute. Nobody waits for the first value either, but who
+    calls `renew`.
 
     Args:
         fetch: Takes the value that is there, gives the next, or raises anything.
@@ -94,7 +103,7 @@ class Refreshed(Generic[T]):
         if kept is not None and now >= kept.due and not self._failing:
             self._wait(now)
             now, kept = self._ticks(), self._kept
-        if kept is None or now >= kept.asked + self._max_stale:
+        if kept is None or now >= kept.end:
             return None
         return kept.value
 
@@ -161,7 +170,8 @@ class Refreshed(Generic[T]):
             with self._lock:
                 if self._kept is None or asked >= self._kept.asked:
                     due = asked + found.max_age
-                    self._kept = _Kept(found.value, asked, early, due)
+                    end = max(due, asked + self._max_stale)
+                    self._kept = _Kept(found.value, asked, early, due, end)
                     self._next, self._succeeded = float("-inf"), asked
                     self._failing = False
             return
@@ -170,6 +180,6 @@ class Refreshed(Generic[T]):
     def _tell(self) -> None:
         """Write to the log why nothing came, and whether that is felt."""
         kept = self._kept
-        usable = kept is not None and self._ticks() < kept.asked + self._max_stale
+        usable = kept is not None and self._ticks() < kept.end
         left = "the last good keys stay" if usable else "there are no good keys"
         _log.error("%s %s; %s", self._name, self.fault, left)
