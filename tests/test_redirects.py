@@ -278,6 +278,24 @@ def test_the_page_of_a_blueprint_is_for_its_views(
         assert "Vary" not in response.headers
 
 
+@pytest.mark.requirement("LIFE-1")
+@pytest.mark.parametrize("endpoint", ["plain.view", "outer.more.view", ".view", "a..b"])
+def test_an_endpoint_with_dots_needs_no_blueprint_of_that_name(
+    make_app: MakeApp, paseto: PasetoManager, endpoint: str
+) -> None:
+    """Flask takes all but its last part for the names of blueprints."""
+    client = nested(make_app, paseto)
+    app = client.application
+    app.add_url_rule("/dots", endpoint, paseto_required(lambda: "x"))
+    where = "/outer/login" if endpoint.startswith("outer") else "/login"
+    assert_refused(client.get("/dots"), MissingToken)
+    paseto.redirect_unauthorized(app, "login")
+    assert_sent(client.get("/dots", headers=HTML), where, "/dots")
+    with app.app_context():
+        sent = bearer(create_access_token("alice"))
+    assert client.get("/dots", headers=sent).text == "x"
+
+
 def test_the_page_of_a_blueprint_goes_before_that_of_the_app(
     make_app: MakeApp, paseto: PasetoManager
 ) -> None:
