@@ -182,6 +182,11 @@ def test_what_cannot_be_asked_for_again_is_no_way_back(app: Flask, method: str) 
     assert_sent(response, "/login", None)
 
 
+def test_a_look_at_the_headers_alone_can_be_asked_for_again(app: Flask) -> None:
+    response = app.test_client().head("/fresh?a=b", headers=HTML)
+    assert_sent(response, "/login", "/fresh?a=b")
+
+
 def test_the_query_is_on_the_way_back(app: Flask) -> None:
     for query in ("a=1&b=%2F%2Fx", "next=/y", "q=%C3%BC%26"):
         response = app.test_client().get(f"/view?{query}", headers=HTML)
