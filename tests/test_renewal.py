@@ -21,6 +21,7 @@ from flask_paseto import (
     ReauthenticationRequired,
     RefreshTokenReused,
     RevokedToken,
+    StoreUnavailable,
     create_access_token,
     create_refresh_token,
     create_token,
@@ -648,6 +649,29 @@ def test_what_ends_or_changes_a_login_has_the_last_word(site: Quiet, how: str) -
     assert after is not None
     assert after.issued == row.issued
     assert set(cookies_in(response)) == TOLD.get(how, set())
+
+
+@pytest.mark.requirement("ROT-6")
+@pytest.mark.parametrize("how", ["session", "subject", "token", "others", "jti"])
+def test_a_log_out_that_the_store_does_not_answer_has_the_last_word(
+    site: Quiet, how: str
+) -> None:
+    """Somebody wanted it to be over, and perhaps it is."""
+    ends = {**ENDS, "jti": lambda: {"ended": revoke_token(jti="other")}}
+
+    def answer() -> dict[str, Any]:
+        unreliable(site).out |= {"revoke_session", "revoke_subject", "revoke_token"}
+        with pytest.raises(StoreUnavailable):
+            ends[how]()
+        return {"ended": "perhaps"}
+
+    browser = site.log_in()
+    row = browser.row()
+    site.clock.advance(DUE)
+    site.during = answer
+
+    assert_left_alone(browser.get())
+    assert browser.row() == row
 
 
 @pytest.mark.requirement("ROT-6")
