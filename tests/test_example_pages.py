@@ -35,6 +35,7 @@ from flask_paseto import (
     RevokedToken,
     StoreUnavailable,
     decode_token,
+    revoke_session,
 )
 from flask_paseto.state import states_of
 from flask_paseto.stores import MemoryStore
@@ -117,6 +118,7 @@ def assert_page(answer: TestResponse, status: int, title: str) -> None:
     assert f"<title>{title}" in answer.text
     policy = answer.headers["Content-Security-Policy"]
     assert "default-src 'none'" in policy
+    assert "frame-ancestors 'none'" in policy
     assert "unsafe" not in policy
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
     assert answer.cache_control.no_store
@@ -300,6 +302,33 @@ def test_sign_out_works_for_a_session_that_has_ended(
     answer = alice.post("/sign-out", data=form, headers=PAGE)
     assert answer.location == "/sign-in?said=signed-out"
     assert alice.get_cookie("access_token") is None
+
+
+@pytest.mark.parametrize("ended", [False, True], ids=["alive", "ended"])
+@pytest.mark.parametrize("refresh", ["none", "over", "broken"])
+def test_sign_out_takes_the_access_token_where_the_refresh_token_is_of_no_use(
+    app: Flask, alice: FlaskClient, refresh: str, ended: bool
+) -> None:
+    """Also when the session was ended from another device."""
+    text, headers = value_of(alice, "refresh_token"), csrf(alice)
+    with app.app_context():
+        codec, claims = (
+            states_of(app)["default"].codec,
+            decode_token(text, type="refresh"),
+        )
+        over = codec.seal({**claims, "exp": claims["iat"]})
+        if ended:
+            revoke_session(claims.session_id or "")
+    alice.delete_cookie("refresh_token")
+    if refresh != "none":
+        alice.set_cookie("refresh_token", {"over": over, "broken": text[:-1]}[refresh])
+
+    answer = alice.post("/sign-out", headers=headers)
+
+    assert answer.location == "/sign-in?said=signed-out"
+    assert alice.get_cookie("access_token") is None
+    with app.app_context(), pytest.raises(RevokedToken):
+        decode_token(text, type="refresh")
 
 
 @pytest.mark.parametrize("kept", ["access_token", "refresh_token"])
