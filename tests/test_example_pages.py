@@ -121,6 +121,8 @@ def assert_page(answer: TestResponse, status: int, title: str) -> None:
     assert "frame-ancestors 'none'" in policy
     assert "unsafe" not in policy
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert answer.headers["Cross-Origin-Opener-Policy"] == "same-origin"
+    assert answer.headers["Referrer-Policy"] == "same-origin"
     assert answer.cache_control.no_store
     assert not re.search(r"<script(?![^>]*\ssrc=)|\son\w+=|\sstyle=", answer.text)
 
@@ -374,6 +376,20 @@ def test_renewed_token_is_not_fresh_and_the_password_makes_one_that_is(
     assert right.status_code == 204
     changed = alice.put("/me/email", json=email, headers=csrf(alice))
     assert changed.get_json() == {"user": "alice", **email}
+
+
+@pytest.mark.parametrize("remember", [{}, {"remember": "on"}], ids=["window", "stays"])
+def test_cookies_go_on_as_was_said_at_the_sign_in(
+    app: Flask, remember: dict[str, str]
+) -> None:
+    ada = sign_in(app, "ada", **remember)
+    for path in ("/renew", "/renew", "/step-up", "/renew", "/renew"):
+        body = {"password": PASSWORD} if path == "/step-up" else None
+        answer = ada.post(path, json=body, headers=csrf(ada))
+        assert answer.status_code == 204
+        told = answer.headers.getlist("Set-Cookie")
+        assert {"Max-Age=" in cookie for cookie in told} == {bool(remember)}
+        assert ada.get("/keys", headers=PAGE).status_code == 200
 
 
 def test_password_of_somebody_else_is_no_step_up(

@@ -319,7 +319,9 @@ def test_a_login_page_that_is_guarded_leads_nowhere(
     make_app: MakeApp, paseto: PasetoManager
 ) -> None:
     client = nested(make_app, paseto)
-    assert_refused(client.get("/outer/login", headers=HTML), MissingToken)
+    client.application.add_url_rule("/enter", "outer.login")  # another address of it
+    for path in ("/outer/login", "/enter"):
+        assert_refused(client.get(path, headers=HTML), MissingToken)
 
 
 @pytest.mark.parametrize("prefix", ["", "/app"])
