@@ -277,7 +277,8 @@ def _innermost_need(app: Flask, request: Any) -> Need:
     view = app.view_functions[request.endpoint]
     view_class = getattr(view, "view_class", None)
     owners = [_method_of(view_class, request.method), view_class, view]
-    owners += [app.blueprints[name] for name in request.blueprints]
+    # Of an endpoint with dots Flask takes all but the last part for a blueprint.
+    owners += [app.blueprints.get(name) for name in request.blueprints]
     needs: Iterator[Need | None] = (
         getattr(owner, "__dict__", {}).get(NEED) for owner in (*owners, app)
     )

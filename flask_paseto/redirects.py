@@ -50,7 +50,7 @@ def redirect_refused(
 
     It is for who takes HTML rather than JSON, and may log in to get what was refused.
     """
-    owners = [*map(app.blueprints.__getitem__, request.blueprints), app]
+    owners = [*map(app.blueprints.get, request.blueprints), app]
     page = next(filter(None, map(_page_of, owners)), None)
     if page is None or refusal.status_code != 401:
         return None

@@ -216,6 +216,15 @@ def test_a_token_without_exp_is_refused_unless_allowed() -> None:
     )
 
 
+@pytest.mark.requirement("REV-1")
+def test_no_token_lasts_longer_than_the_longest_and_the_leeway() -> None:
+    """A store keeps what was revoked for so long, and not a moment more."""
+    longest = timedelta(days=90)
+    for past, refusal in ((0, None), (1, InvalidClaims)):
+        claims = opened(exp=NOON + longest + LEEWAY + past * TICK)
+        assert refused_at(NOON, claims, longest=longest) is refusal
+
+
 @pytest.mark.requirement("STEP-2")
 def test_a_login_in_the_future_or_after_iat_is_refused() -> None:
     issued = NOON - timedelta(hours=1)

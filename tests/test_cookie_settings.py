@@ -305,9 +305,10 @@ def test_cookies_over_plain_http_are_warned_about_outside_of_development() -> No
 
 
 @pytest.mark.requirement("LOC-1")
-def test_body_and_query_places_beside_cookies_are_warned_about() -> None:
-    places = ["headers", "cookies", "json", "query"]
-    with pytest.warns(UserWarning, match="names cookies and json, query: ") as warned:
+@pytest.mark.parametrize("risky", ["json", "form", "query", "json, query"])
+def test_body_and_query_places_beside_cookies_are_warned_about(risky: str) -> None:
+    places = ["headers", "cookies", *risky.split(", ")]
+    with pytest.warns(UserWarning, match=f"names cookies and {risky}: ") as warned:
         start(PASETO_TOKEN_LOCATIONS=places)
     assert [each.filename for each in warned] == [__file__]
     with warnings.catch_warnings():

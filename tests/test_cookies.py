@@ -36,6 +36,7 @@ from flask_paseto import (
     unset_cookies,
     unset_refresh_cookies,
 )
+from flask_paseto.state import states_of
 from flask_paseto.testing import use_clock
 
 from .browser import (
@@ -219,6 +220,24 @@ def test_a_cookie_that_browsers_would_drop_is_an_error(app: Flask, kind: str) ->
         assert "v4.local" not in str(caught.value)
 
 
+@pytest.mark.requirement("CK-1")
+@pytest.mark.parametrize("persistent", [False, True])
+def test_a_cookie_may_be_as_large_as_browsers_keep(
+    app: Flask, persistent: bool
+) -> None:
+    cookie = states_of(app)["default"].config.cookies.access
+    response, max_age = Response(), 900 if persistent else None
+    cookie.write(response, "", max_age)
+    value = "x" * (4096 - len(response.headers["Set-Cookie"]))
+
+    cookie.write(response, value, max_age)
+
+    assert len(response.headers["Set-Cookie"]) == 4096
+    with pytest.raises(ValueError, match="has 4097 bytes and browsers keep 4096"):
+        cookie.write(response, value + "x", max_age)
+    assert len(response.headers["Set-Cookie"]) == 4096
+
+
 @pytest.mark.requirement("ANS-3")
 @pytest.mark.parametrize(
     "act",
@@ -267,7 +286,9 @@ def test_an_answer_that_depends_on_a_cookie_says_so(
 def test_an_answer_sets_a_cookie_once_and_the_last_word_counts(app: Flask) -> None:
     with app.app_context():
         response = Response()
-        response.set_cookie("mine", "x")
+        others = ["mine", *(f"{name}_of_old" for name in (ACCESS, REFRESH, CSRF))]
+        for name in others:
+            response.set_cookie(name, "x")
         set_token_cookies(response, create_token_pair("alice"))
         pair = create_token_pair("bob")
         set_token_cookies(response, pair)
@@ -276,7 +297,7 @@ def test_an_answer_sets_a_cookie_once_and_the_last_word_counts(app: Flask) -> No
         assert found[CSRF][0] == csrf_token(pair.refresh_token)
         unset_cookies(response)
         assert {name: value for name, (value, _) in written(response).items()} == {
-            "mine": "x",
+            **dict.fromkeys(others, "x"),
             ACCESS: "",
             REFRESH: "",
             CSRF: "",
@@ -707,7 +728,7 @@ def test_the_page_of_a_login_has_the_value_of_the_login(app: Flask) -> None:
         pair = create_token_pair("alice")
         assert csrf_token(pair.access_token) == csrf_token(pair.refresh_token)
         assert csrf_token() == csrf_token(pair.access_token)
-        create_access_token("bob")
+        assert csrf_token(create_access_token("bob")) == csrf_token()
         return csrf_token()
 
     with app.test_request_context():

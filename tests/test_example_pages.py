@@ -35,6 +35,7 @@ from flask_paseto import (
     RevokedToken,
     StoreUnavailable,
     decode_token,
+    revoke_session,
 )
 from flask_paseto.state import states_of
 from flask_paseto.stores import MemoryStore
@@ -117,8 +118,11 @@ def assert_page(answer: TestResponse, status: int, title: str) -> None:
     assert f"<title>{title}" in answer.text
     policy = answer.headers["Content-Security-Policy"]
     assert "default-src 'none'" in policy
+    assert "frame-ancestors 'none'" in policy
     assert "unsafe" not in policy
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert answer.headers["Cross-Origin-Opener-Policy"] == "same-origin"
+    assert answer.headers["Referrer-Policy"] == "same-origin"
     assert answer.cache_control.no_store
     assert not re.search(r"<script(?![^>]*\ssrc=)|\son\w+=|\sstyle=", answer.text)
 
@@ -302,6 +306,33 @@ def test_sign_out_works_for_a_session_that_has_ended(
     assert alice.get_cookie("access_token") is None
 
 
+@pytest.mark.parametrize("ended", [False, True], ids=["alive", "ended"])
+@pytest.mark.parametrize("refresh", ["none", "over", "broken"])
+def test_sign_out_takes_the_access_token_where_the_refresh_token_is_of_no_use(
+    app: Flask, alice: FlaskClient, refresh: str, ended: bool
+) -> None:
+    """Also when the session was ended from another device."""
+    text, headers = value_of(alice, "refresh_token"), csrf(alice)
+    with app.app_context():
+        codec, claims = (
+            states_of(app)["default"].codec,
+            decode_token(text, type="refresh"),
+        )
+        over = codec.seal({**claims, "exp": claims["iat"]})
+        if ended:
+            revoke_session(claims.session_id or "")
+    alice.delete_cookie("refresh_token")
+    if refresh != "none":
+        alice.set_cookie("refresh_token", {"over": over, "broken": text[:-1]}[refresh])
+
+    answer = alice.post("/sign-out", headers=headers)
+
+    assert answer.location == "/sign-in?said=signed-out"
+    assert alice.get_cookie("access_token") is None
+    with app.app_context(), pytest.raises(RevokedToken):
+        decode_token(text, type="refresh")
+
+
 @pytest.mark.parametrize("kept", ["access_token", "refresh_token"])
 def test_sign_out_takes_what_the_browser_still_has(
     app: Flask, alice: FlaskClient, kept: str
@@ -345,6 +376,20 @@ def test_renewed_token_is_not_fresh_and_the_password_makes_one_that_is(
     assert right.status_code == 204
     changed = alice.put("/me/email", json=email, headers=csrf(alice))
     assert changed.get_json() == {"user": "alice", **email}
+
+
+@pytest.mark.parametrize("remember", [{}, {"remember": "on"}], ids=["window", "stays"])
+def test_cookies_go_on_as_was_said_at_the_sign_in(
+    app: Flask, remember: dict[str, str]
+) -> None:
+    ada = sign_in(app, "ada", **remember)
+    for path in ("/renew", "/renew", "/step-up", "/renew", "/renew"):
+        body = {"password": PASSWORD} if path == "/step-up" else None
+        answer = ada.post(path, json=body, headers=csrf(ada))
+        assert answer.status_code == 204
+        told = answer.headers.getlist("Set-Cookie")
+        assert {"Max-Age=" in cookie for cookie in told} == {bool(remember)}
+        assert ada.get("/keys", headers=PAGE).status_code == 200
 
 
 def test_password_of_somebody_else_is_no_step_up(

@@ -35,6 +35,7 @@ from flask_paseto import (
     create_token,
     decode_token,
     get_identity,
+    get_jti,
     get_subject,
     paseto_required,
     public,
@@ -959,6 +960,49 @@ def test_a_protected_blueprint_leaves_the_rest_open(
     assert client.get("/api/open").text == "open"
     assert_refused(client.get("/api/closed"), MissingToken)
     assert client.get("/api/closed", headers=headers).text == "closed"
+
+
+def test_the_walk_that_protect_took_counts_for_one_call_of_the_view(
+    make_app: MakeApp, paseto: PasetoManager
+) -> None:
+    app, revoked = make_app(paseto), []
+    paseto.protect(app)
+    paseto.token_in_denylist_loader(lambda claims: claims.jti in revoked)
+
+    @app.get("/view")
+    @paseto_required
+    def view(again: bool = True) -> str:
+        if not again:
+            return "x"
+        if "revoke" in request.args:
+            revoked.append(get_jti())
+        return view(again=False)
+
+    client, headers = app.test_client(), bearer(tokens_of(app)[0])
+    assert client.get("/view", headers=headers).text == "x"
+    assert_refused(client.get("/view?revoke", headers=headers), RevokedToken)
+
+
+@pytest.mark.requirement("LIFE-1")
+@pytest.mark.parametrize("endpoint", ["plain.view", "api.more.view", ".view"])
+def test_an_endpoint_with_dots_is_protected_without_a_blueprint_of_that_name(
+    make_app: MakeApp, paseto: PasetoManager, endpoint: str
+) -> None:
+    """Flask takes all but its last part for the names of blueprints."""
+    app, blueprint = make_app(paseto), Blueprint("api", __name__)
+    paseto.protect(app, fresh=True)
+    paseto.protect(blueprint, optional=True)
+    app.register_blueprint(blueprint)
+    app.add_url_rule("/dots", endpoint, lambda: str(get_subject()))
+    app.add_url_rule("/open", f"{endpoint}.open", public(lambda: "open"))
+    client, headers = app.test_client(), bearer(tokens_of(app)[0])
+    assert client.get("/open").text == "open"
+    if endpoint.startswith("api."):
+        assert client.get("/dots").text == "None"
+        assert client.get("/dots", headers=headers).text == "alice"
+    else:
+        assert_refused(client.get("/dots"), MissingToken)
+        assert_refused(client.get("/dots", headers=headers), FreshTokenRequired)
 
 
 def test_the_innermost_rule_wins(make_app: MakeApp, paseto: PasetoManager) -> None:

@@ -182,6 +182,11 @@ def test_what_cannot_be_asked_for_again_is_no_way_back(app: Flask, method: str) 
     assert_sent(response, "/login", None)
 
 
+def test_a_look_at_the_headers_alone_can_be_asked_for_again(app: Flask) -> None:
+    response = app.test_client().head("/fresh?a=b", headers=HTML)
+    assert_sent(response, "/login", "/fresh?a=b")
+
+
 def test_the_query_is_on_the_way_back(app: Flask) -> None:
     for query in ("a=1&b=%2F%2Fx", "next=/y", "q=%C3%BC%26"):
         response = app.test_client().get(f"/view?{query}", headers=HTML)
@@ -278,6 +283,24 @@ def test_the_page_of_a_blueprint_is_for_its_views(
         assert "Vary" not in response.headers
 
 
+@pytest.mark.requirement("LIFE-1")
+@pytest.mark.parametrize("endpoint", ["plain.view", "outer.more.view", ".view", "a..b"])
+def test_an_endpoint_with_dots_needs_no_blueprint_of_that_name(
+    make_app: MakeApp, paseto: PasetoManager, endpoint: str
+) -> None:
+    """Flask takes all but its last part for the names of blueprints."""
+    client = nested(make_app, paseto)
+    app = client.application
+    app.add_url_rule("/dots", endpoint, paseto_required(lambda: "x"))
+    where = "/outer/login" if endpoint.startswith("outer") else "/login"
+    assert_refused(client.get("/dots"), MissingToken)
+    paseto.redirect_unauthorized(app, "login")
+    assert_sent(client.get("/dots", headers=HTML), where, "/dots")
+    with app.app_context():
+        sent = bearer(create_access_token("alice"))
+    assert client.get("/dots", headers=sent).text == "x"
+
+
 def test_the_page_of_a_blueprint_goes_before_that_of_the_app(
     make_app: MakeApp, paseto: PasetoManager
 ) -> None:
@@ -296,7 +319,9 @@ def test_a_login_page_that_is_guarded_leads_nowhere(
     make_app: MakeApp, paseto: PasetoManager
 ) -> None:
     client = nested(make_app, paseto)
-    assert_refused(client.get("/outer/login", headers=HTML), MissingToken)
+    client.application.add_url_rule("/enter", "outer.login")  # another address of it
+    for path in ("/outer/login", "/enter"):
+        assert_refused(client.get(path, headers=HTML), MissingToken)
 
 
 @pytest.mark.parametrize("prefix", ["", "/app"])

@@ -21,6 +21,7 @@ from flask_paseto import (
     ReauthenticationRequired,
     RefreshTokenReused,
     RevokedToken,
+    StoreUnavailable,
     create_access_token,
     create_refresh_token,
     create_token,
@@ -41,7 +42,8 @@ from flask_paseto import (
 )
 from flask_paseto.persistence import persistence_of
 from flask_paseto.signals import refresh_retried, refresh_reused, token_issued
-from flask_paseto.stores import Store, open_store
+from flask_paseto.state import states_of
+from flask_paseto.stores import Store, micros, open_store
 from flask_paseto.testing import override_settings
 
 from .browser import ACCESS, CSRF, REFRESH, cookie_of
@@ -277,7 +279,9 @@ def test_an_audience_does_not_get_wider() -> None:
         assert browser.refresh().audience == ("app", "api", "old")
 
 
-def test_no_audience_in_common_is_no_renewal() -> None:
+def test_no_audience_in_common_is_no_renewal(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     with open_quiet(PASETO_ACCEPTED_AUDIENCES=("app", "api")) as site:
         browser = site.log_in(audience="app")
         replace_access(site, browser, audience="api")
@@ -286,6 +290,7 @@ def test_no_audience_in_common_is_no_renewal() -> None:
 
         assert_left_alone(browser.get())
         assert browser.row() == row
+        assert caplog.messages == []  # it is no fault of the app
 
 
 def test_new_tokens_last_as_long_as_those_before(site: Quiet) -> None:
@@ -298,6 +303,22 @@ def test_new_tokens_last_as_long_as_those_before(site: Quiet) -> None:
 
     for claims, life in ((browser.access(), 60), (browser.refresh(), 3600)):
         assert claims.expires_at == site.clock() + timedelta(seconds=life)
+
+
+def test_a_refresh_token_without_an_end_gets_a_successor_with_one() -> None:
+    with open_quiet(PASETO_ALLOW_NON_EXPIRING=True) as site:
+        browser = site.log_in()
+        row = browser.row()
+        reseal(site, browser, REFRESH, exp=None)
+        assert browser.refresh().expires_at is None
+        site.clock.advance(DUE)
+
+        assert_renewed(browser.get())
+
+        assert_next(browser, row)
+        ends = browser.refresh().expires_at
+        assert ends is not None
+        assert micros(ends) == row.expires_at  # no later than its session
 
 
 def test_a_refresh_token_that_lasts_longer_than_may_be_renews_nothing() -> None:
@@ -631,6 +652,29 @@ def test_what_ends_or_changes_a_login_has_the_last_word(site: Quiet, how: str) -
 
 
 @pytest.mark.requirement("ROT-6")
+@pytest.mark.parametrize("how", ["session", "subject", "token", "others", "jti"])
+def test_a_log_out_that_the_store_does_not_answer_has_the_last_word(
+    site: Quiet, how: str
+) -> None:
+    """Somebody wanted it to be over, and perhaps it is."""
+    ends = {**ENDS, "jti": lambda: {"ended": revoke_token(jti="other")}}
+
+    def answer() -> dict[str, Any]:
+        unreliable(site).out |= {"revoke_session", "revoke_subject", "revoke_token"}
+        with pytest.raises(StoreUnavailable):
+            ends[how]()
+        return {"ended": "perhaps"}
+
+    browser = site.log_in()
+    row = browser.row()
+    site.clock.advance(DUE)
+    site.during = answer
+
+    assert_left_alone(browser.get())
+    assert browser.row() == row
+
+
+@pytest.mark.requirement("ROT-6")
 def test_a_log_out_in_a_hook_before_ours_has_the_last_word(site: Quiet) -> None:
     @site.app.after_request
     def log_out(response: Response) -> Response:
@@ -787,6 +831,40 @@ def test_an_access_token_of_an_older_login_is_not_made_younger(site: Quiet) -> N
     assert browser.row() == row
 
 
+def reseal(site: Quiet, browser: Browser, name: str, **changes: Any) -> None:
+    """Put the token of a cookie there again, with other claims; None takes one out."""
+    claims = {**site.read(cookie_of(browser.client, name)), **changes}
+    kept = {key: value for key, value in claims.items() if value is not None}
+    codec = states_of(site.app)["default"].codec
+    browser.client.set_cookie(name, codec.seal(kept))
+
+
+@pytest.mark.requirement("STEP-2")
+def test_an_access_token_without_a_time_of_login_gets_none(site: Quiet) -> None:
+    browser = site.log_in()
+    row = browser.row()
+    reseal(site, browser, ACCESS, auth_time=None)
+    site.clock.advance(DUE)
+    assert_left_alone(browser.get())
+    assert browser.row() == row
+
+    reseal(site, browser, REFRESH, auth_time=None)
+    assert_renewed(browser.get())
+    assert_next(browser, row)
+    assert browser.access().auth_time is browser.refresh().auth_time is None
+
+
+def test_an_access_token_of_somebody_else_renews_nothing() -> None:
+    with open_quiet(PASETO_REVOCATION_CHECKS=["refresh"]) as site:
+        browser = site.log_in()
+        row = browser.row()
+        reseal(site, browser, ACCESS, sub="bob")
+        site.clock.advance(DUE)
+
+        assert_left_alone(browser.get())
+        assert site.store.session(row.session_id) == row
+
+
 def test_a_view_with_an_assertion_of_its_own_renews_nothing(site: Quiet) -> None:
     browser = site.log_in()
     replace_access_bound(site, browser)
@@ -858,13 +936,17 @@ def test_a_slow_request_that_comes_back_after_another_renewed_is_no_theft(
 
 
 @pytest.mark.requirement("ROT-6")
-def test_a_request_that_loses_at_the_swap_itself_is_no_theft(site: Quiet) -> None:
+@pytest.mark.parametrize("later", [0, GRACE - 1, GRACE + 1])
+def test_a_request_that_loses_at_the_swap_itself_is_no_theft(
+    site: Quiet, later: int
+) -> None:
+    """Also within the grace, where the store tells it the successor of the other."""
     browser = site.log_in()
     tab = browser.copy()
     site.clock.advance(DUE)
     unreliable(site).before["consume"] = lambda: (
         assert_renewed(browser.get()),
-        site.clock.advance(GRACE + 1),
+        site.clock.advance(later),
     )
 
     assert_left_alone(tab.get())
