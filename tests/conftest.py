@@ -6,6 +6,7 @@ import json
 import os
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,9 @@ import pytest
 from flask import Flask, request
 from flask.testing import FlaskClient
 from hypothesis import HealthCheck, settings
+from werkzeug.security import generate_password_hash
 
+from example_app import models
 from flask_paseto import (
     PasetoManager,
     create_access_token,
@@ -81,6 +84,16 @@ def add_routes(app: Flask) -> None:
     @paseto_required(optional=True)
     def optional() -> dict[str, str | None]:
         return {"user": get_subject()}
+
+
+@pytest.fixture(autouse=True, scope="session")
+def cheap_passwords() -> Iterator[None]:
+    """Let the example app hash passwords in no time: 0.1 s each is minutes here."""
+    hash_password = partial(generate_password_hash, method="pbkdf2:sha256:1")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(models, "generate_password_hash", hash_password)
+        patch.setattr(models, "_NOBODY", hash_password("nobody"))
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -25,9 +25,10 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from sqlalchemy import delete
+from werkzeug.security import generate_password_hash
 from werkzeug.test import TestResponse
 
-from example_app import create_app
+from example_app import create_app, models
 from example_app.models import User, db
 from example_app.ring import ensure_ring
 from example_app.views import LoginFailed
@@ -354,8 +355,10 @@ def test_sessions_live_in_any_store_by_one_setting(tmp_path: Path) -> None:
 
 
 def test_password_is_kept_as_a_hash(
-    app: Flask, client: FlaskClient, tokens: dict[str, str]
+    monkeypatch: pytest.MonkeyPatch, app: Flask, client: FlaskClient
 ) -> None:
+    monkeypatch.setattr(models, "generate_password_hash", generate_password_hash)
+    assert client.post("/register", json=ALICE).status_code == 201
     with app.app_context():
         kept = db.session.scalars(db.select(User)).one().password_hash
     assert kept.startswith("scrypt:")

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from flask import Flask
 from werkzeug.serving import WSGIRequestHandler, make_server
+from werkzeug.test import run_wsgi_app
 from werkzeug.wrappers import Request, Response
 
 from example_app import create_app
@@ -93,8 +94,24 @@ def make_certificate(folder: Path) -> tuple[str, str]:
 
 
 class _Quiet(WSGIRequestHandler):
+    timeout = 30  # seconds: a browser opens connections that it may never use
+
     def log_request(self, *_: Any) -> None:
         """Say nothing: what matters is asserted."""
+
+
+def buffered(application: Any) -> Any:
+    """Return an application whose answers are read before they are sent.
+
+    A browser that hangs up would leave the file of a static answer open.
+    """
+
+    def answer(environ: Any, start_response: Any) -> Any:
+        body, status, headers = run_wsgi_app(application, environ, buffered=True)
+        start_response(status, list(headers))
+        return body
+
+    return answer
 
 
 @contextmanager
@@ -107,11 +124,12 @@ def serving(application: Any, certificate: tuple[str, str] | None) -> Iterator[i
     server = make_server(
         "127.0.0.1",
         0,
-        application,
+        buffered(application),
         threaded=True,
         request_handler=_Quiet,
         ssl_context=context,
     )
+    server.daemon_threads = False  # so that the end waits for what is being answered
     thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
     try:

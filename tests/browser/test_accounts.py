@@ -124,8 +124,9 @@ def test_whole_way_in_is_possible_with_the_keyboard_alone(
     expect(skip).to_be_in_viewport()
     keys.press("Enter")
     expect(alice.page.locator("main")).to_be_focused()
-    keys.press("Tab")
     refresh = alice.page.get_by_role("button", name="Refresh the token")
+    expect(refresh).to_be_enabled()  # it waits for its script
+    keys.press("Tab")
     expect(refresh).to_be_focused()
     expect(refresh).to_have_css("outline-style", "solid")
     alice.page.get_by_role("button", name="Sign out").focus()

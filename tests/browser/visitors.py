@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
 from playwright.sync_api import BrowserContext, ConsoleMessage, Page, expect
@@ -18,6 +19,7 @@ class Visitor:
 
     Attributes:
         refusals: The statuses that this visitor may be refused with.
+        excused: Words of what else the console may say, now or a little later.
         faults: What the console of the page says of errors, but for these.
     """
 
@@ -25,6 +27,7 @@ class Visitor:
     page: Page
     site: Site
     refusals: set[int] = field(default_factory=set)
+    excused: set[str] = field(default_factory=set)
     faults: list[str] = field(default_factory=list)
 
     def watch(self) -> None:
@@ -38,7 +41,14 @@ class Visitor:
         refused = _REFUSED.match(message.text)
         if refused and int(refused[1]) in self.refusals:
             return
+        if any(words in message.text for words in self.excused):
+            return
         self.faults.append(message.text)
+
+    def hearing(self, words: str) -> AbstractContextManager[object]:
+        """Excuse these words, and wait for the console to say them in a block."""
+        self.excused.add(words)
+        return self.page.expect_console_message(lambda message: words in message.text)
 
     def go(self, path: str) -> None:
         """Open a page of the site."""
