@@ -21,6 +21,7 @@ SIZES = {"wide": (1280, 900), "narrow": (320, 640)}
 
 def findings(visitor: Visitor) -> list[tuple[str, Any]]:
     """Return what axe-core finds that is serious or critical."""
+    visitor.page.wait_for_load_state()  # without its looks, a page has other colours
     found = Axe().run(visitor.page).response
     assert found["testEngine"]["name"] == "axe-core"
     return [

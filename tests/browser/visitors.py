@@ -66,11 +66,12 @@ class Visitor:
         if remember:
             self.page.get_by_label("Remember me on this device").check()
         self.press("Sign in")
-        expect(self.page.get_by_role("heading", level=1)).to_have_text(f"Hello, {name}")
+        self.expect_heading(f"Hello, {name}")
 
     def expect_heading(self, text: str) -> None:
-        """Wait for a page with this heading."""
+        """Wait for a page with this heading, and until it has its looks and scripts."""
         expect(self.page.get_by_role("heading", level=1)).to_have_text(text)
+        self.page.wait_for_load_state()
 
     def expect_said(self, text: str) -> None:
         """Wait for what the page says of what was done."""
