@@ -209,9 +209,14 @@ class Chain:
 
 @dataclass
 class Client:
-    """One thread: what it did, and what it was promised."""
+    """One thread: what it did, and what it was promised.
+
+    Attributes:
+        pause: How long it waits between two calls, in seconds.
+    """
 
     store: Store
+    pause: float
     counts: Counter[str] = field(default_factory=Counter)
     chains: list[Chain] = field(default_factory=list)
     revoked: list[TokenRef] = field(default_factory=list)
@@ -222,7 +227,7 @@ class Client:
     def run(self, stop: threading.Event) -> None:
         moves = (self.log_in, self.rotate, self.rotate, self.rotate, self.check)
         moves = (*moves, self.log_out, self.log_out_everywhere, self.use, self.ban)
-        while not stop.is_set():
+        while not stop.wait(self.pause):
             move = random.choice(moves)  # noqa: S311
             try:
                 move()
@@ -394,15 +399,17 @@ def buckets_of(master: Node) -> set[str]:
     }
 
 
-def drill(threads: int, calm: float, replicas: int) -> dict[str, Any]:
+def drill(options: argparse.Namespace) -> dict[str, Any]:
+    """Return what was counted."""
     with cluster() as (masters, standby):
         hosts = ",".join(f"127.0.0.1:{node.port}" for node in masters)
-        url = f"redis+cluster://{hosts}?replicas={replicas}"
+        url = f"redis+cluster://{hosts}?replicas={options.replicas}"
         store = open_store(
             url, clock=lambda: unused(), timeout=timedelta(milliseconds=250)
         )
         wait_for(lambda: created(store), "the creation of the store")
-        clients = [Client(store) for _ in range(threads)]
+        clients = [Client(store, options.pause) for _ in range(options.threads)]
+        calm = 2.0 if options.quick else 12.0
         figures = under_load(clients, masters, standby, calm)
         store.close()
     return figures
@@ -513,13 +520,15 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="a shorter load")
     parser.add_argument("--threads", type=int, default=8)
     parser.add_argument(
+        "--pause", type=float, default=0, help="seconds between two calls of one (0)"
+    )
+    parser.add_argument(
         "--replicas", type=int, default=1, help="how many must acknowledge a write"
     )
     parser.add_argument("--json", action="store_true", help="for programs")
     options = parser.parse_args()
     logging.getLogger("flask_paseto").setLevel(logging.ERROR)
-    calm = 2.0 if options.quick else 12.0
-    figures = drill(options.threads, calm, options.replicas)
+    figures = drill(options)
     if options.json:
         print(json.dumps(figures))
     else:

@@ -26,6 +26,7 @@ SHORT = (
     "--noise=0.02",
     "--users=4",
     "--thieves=1",
+    "--pause=0.05",
 )
 FAULTS = {
     "valkey": ("killed", "stopped", "slow", "full", "read-only"),

@@ -465,7 +465,7 @@ def test_revocations_outlive_masters_that_are_lost_under_load() -> None:
     """The drill of the benchmarks in its short form: two masters are killed."""
     script = Path(__file__).parents[1] / "benchmarks" / "cluster_drill.py"
     done = subprocess.run(  # noqa: S603
-        [sys.executable, str(script), "--quick", "--threads", "4"],
+        [sys.executable, str(script), "--quick", "--threads=4", "--pause=0.01"],
         capture_output=True,
         text=True,
         timeout=300,
