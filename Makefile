@@ -29,7 +29,7 @@ interop: $(VENV)/.stamp-interop tests/interop/node_modules/.stamp ## Run tokens 
 	$(bin)/python -m pytest -n auto $(PYTEST_ARGS) tests/interop
 
 browser: $(VENV)/.stamp-browser ## Run the pages of the example app in a real Chromium
-	$(bin)/python -m pytest $(PYTEST_ARGS) tests/browser
+	$(bin)/python -m pytest -n auto $(PYTEST_ARGS) tests/browser
 
 screens: $(VENV)/.stamp-browser ## Take the pictures of the documentation anew
 	SCREENS=docs/_static/screens $(bin)/python -m pytest $(PYTEST_ARGS) tests/browser/test_screens.py
