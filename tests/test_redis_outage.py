@@ -22,6 +22,7 @@ from redis import Redis
 from redis.exceptions import ResponseError
 
 from flask_paseto import StoreUnavailable
+from flask_paseto.errors import StoreFault
 from flask_paseto.stores import NewSession, Store, Verdict, new_id, open_store
 
 from .stores import (
@@ -325,6 +326,30 @@ def test_a_bucket_that_is_lost_alone_answers_nothing(outage: Outage) -> None:
     outage.store.create()
     assert outage.store.check_token(ref(outage.session)) is Verdict.LIVE
     assert outage.store.check() == ()
+
+
+@pytest.mark.parametrize("kind", ["list", "text"])
+def test_data_that_is_not_ours_is_no_outage(
+    outage: Outage, kind: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It would be one for ever, and where that is allowed let the token in."""
+    sid = outage.session.session_id
+    key = f"fp:{{{sid[:2]}}}:s:{sid}"
+    with outage.server.admin as admin:
+        admin.delete(key)
+        if kind == "list":
+            admin.lpush(key, "s3cret")
+        else:
+            admin.set(key, b"\xc1s3cret")
+
+    unused = open_store(outage.server.url, clock=no_clock, timeout=TIMEOUT)
+    for store in (outage.store, unused):
+        with pytest.raises(StoreFault, match=r"^PASETO_STORE .*of its own") as refused:
+            store.check_token(ref(outage.session))
+        assert refused.value.__cause__ is refused.value.__context__ is None
+        store.close()
+
+    assert caplog.text == ""
 
 
 @pytest.mark.requirement("REV-2")
