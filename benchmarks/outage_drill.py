@@ -15,7 +15,7 @@ With a copy in each worker (`--mode snapshot`) a revocation counts from the inte
 with `PASETO_STORE_OUTAGE = "allow"` (`--mode allow`) access tokens pass, and only they.
 The exit code is 1 when one of that does not hold, or when an outage was not noticed.
 
-    python benchmarks/outage_drill.py                             # about seven minutes
+    python benchmarks/outage_drill.py                             # about nine minutes
     python benchmarks/outage_drill.py --store sqlite --quick      # about a minute
     python benchmarks/outage_drill.py --store sqlite --quick --mode allow \\
         --judge-as refuse                                         # this one fails

@@ -15,11 +15,13 @@ import sys
 import time
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Set
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Protocol
+
+from psycopg.errors import InternalError
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from tests import postgresql, valkey
@@ -27,6 +29,13 @@ from tests import postgresql, valkey
 # What is asked so long after a server was stopped was not answered before.
 SETTLED = 0.3
 TABLES = "paseto_sessions, paseto_tokens, paseto_cut_offs"
+# Sessions that ended long ago, with a text of some length in each.
+BALLAST = b"""
+    INSERT INTO paseto_sessions (opened_at, used_at, idle_expires_at, expires_at, sid,
+        subject, client, address, reason)
+    SELECT 0, 0, 0, 0, gen_random_uuid(), 'ballast', repeat('x', %s), '', ''
+    FROM generate_series(1, %s)
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +111,16 @@ class Valkey:
                 lambda: self._ask("CONFIG", "SET", "maxmemory", "0"),
                 total=False,
             ),
+            "disk full": outage(
+                # It ends, rather than say yes to what is not on the disk.
+                "disk full",
+                lambda: server.limit_files(0),
+                self._start_again,
+                total=False,
+            ),
+            "disk full, not synced": outage(
+                "disk full, not synced", self._fill_disk, self._clear_disk, total=False
+            ),
             "read-only": outage(
                 "read-only",
                 # Of a master that is not there, so nothing of it is lost.
@@ -114,6 +133,22 @@ class Valkey:
     def _ask(self, *words: str) -> None:
         with self._server.admin as admin:
             admin.execute_command(*words)
+
+    def _start_again(self) -> None:
+        self._server.kill()
+        self._server.start()
+
+    def _fill_disk(self) -> None:
+        """Take its disk away where it does not end of that, but takes no writes."""
+        self._ask("CONFIG", "SET", "appendfsync", "everysec")
+        self._server.limit_files(0)
+
+    def _clear_disk(self) -> None:
+        """Give the disk back, and wait until the server has found out."""
+        self._server.limit_files(resource.RLIM_INFINITY)
+        with self._server.admin as admin:
+            valkey.until(lambda: admin.set("probe", ""), "the end of MISCONF")
+        self._ask("CONFIG", "SET", "appendfsync", "always")
 
     def _slow(self, seconds: float) -> Outage:
         """Answer late: sleep most of the time, and work in between."""
@@ -143,6 +178,19 @@ class Postgresql:
                 total=True,
             ),
             "slow": self._slow,
+            "full": outage(
+                "full",
+                self._fill,
+                lambda: server.limit_files(None),
+                total=False,
+            ),
+            "log full": outage(
+                # No room for what is written first of all: the server panics.
+                "log full",
+                lambda: server.limit_files(0),
+                self._start_again,
+                total=False,
+            ),
             "read-only": outage(
                 "read-only",
                 lambda: self._set_read_only("on"),
@@ -159,6 +207,25 @@ class Postgresql:
                 admin.execute(f"LOCK TABLE {TABLES} IN ACCESS EXCLUSIVE MODE".encode())
                 admin.execute("SELECT pg_sleep(%s)", (seconds,))
             return Outage("slow", began, time.time())
+
+    def _fill(self) -> None:
+        """Let the sessions grow no more, and leave no room for another among them.
+
+        The log goes on: its files are smaller than the table by then.
+        """
+        with self._server.admin() as admin:
+            admin.execute(b"ALTER TABLE paseto_sessions SET (fillfactor = 100)")
+            admin.execute(BALLAST, (1500, 2000))
+            admin.execute(b"VACUUM paseto_sessions")
+            found = admin.execute(b"SELECT pg_relation_size('paseto_sessions')")
+            self._server.limit_files(found.fetchall()[0][0])
+            with suppress(InternalError):  # could not extend file: File too large
+                for _ in range(20_000):
+                    admin.execute(BALLAST, (0, 1))
+
+    def _start_again(self) -> None:
+        self._server.kill()
+        self._server.start()
 
     def _set_read_only(self, value: str) -> None:
         statement = f"ALTER SYSTEM SET default_transaction_read_only = {value}"

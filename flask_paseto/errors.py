@@ -24,6 +24,7 @@
     └── StoreUnavailable                 503  store_unavailable
 
     ConfigurationError                   a RuntimeError: the set-up is wrong
+    └── StoreFault                       the same of a store; to a request, 503
 """
 
 from __future__ import annotations
@@ -50,6 +51,22 @@ _OUTSIDE_QUOTED_STRING = re.compile(r"[^\x20-\x21\x23-\x5b\x5d-\x7e]")
 
 class ConfigurationError(RuntimeError):
     """Say that the set-up is wrong; the message names the setting and the way out."""
+
+
+class StoreFault(ConfigurationError):
+    """Say why a store does not work as it is set up, and what to do.
+
+    A store cannot tell tables that were never made from a file that is away. So where
+    it leaves a view it is logged as an error, and is a `StoreUnavailable` to the
+    client; only while debugging or testing it is raised as it is. Tokens never pass
+    on it, whatever `PASETO_STORE_OUTAGE` is: here revocations may never have counted.
+
+    Args:
+        fault: What is wrong, and the way out.
+    """
+
+    def __init__(self, fault: str) -> None:
+        super().__init__(f"PASETO_STORE does not work: {fault}")
 
 
 class PasetoError(HTTPException):

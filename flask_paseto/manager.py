@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -15,7 +16,7 @@ from .authenticate import note_refusal
 from .claims import Need, NeedOptions, build_need
 from .cookies import csrf_token
 from .decorators import NEED, PUBLIC, check_ahead, check_routes, is_preflight
-from .errors import ConfigurationError, PasetoError
+from .errors import ConfigurationError, PasetoError, StoreFault, StoreUnavailable
 from .identity import (
     find_record,
     record_of,
@@ -32,6 +33,8 @@ from .redirects import (
 )
 from .renewal import renew_cookies
 from .state import DEFAULT, Callbacks, build_state, current_state, states_of
+
+_log = logging.getLogger("flask_paseto")
 
 C = TypeVar("C", bound=Callable[..., Any])
 
@@ -226,7 +229,7 @@ def _note_refusals(app: Flask) -> None:
     def noting(run: Callable[..., Any]) -> Callable[..., Any]:
         def noted(*args: Any) -> Any:
             try:
-                return run(*args)
+                return _run(app, run, args)
             except PasetoError as refusal:
                 record = record_of(served_request(), app)
                 note_refusal(record, refusal, current_state())
@@ -239,6 +242,17 @@ def _note_refusals(app: Flask) -> None:
 
     app.preprocess_request = noting(app.preprocess_request)  # type: ignore[method-assign]
     app.dispatch_request = noting(app.dispatch_request)  # type: ignore[method-assign]
+
+
+def _run(app: Flask, run: Callable[..., Any], args: tuple[Any, ...]) -> Any:
+    """Run a view; a store that does not work as it is set up is out to clients."""
+    try:
+        return run(*args)
+    except StoreFault as fault:
+        if app.debug or app.testing:
+            raise
+        _log.error("%s", fault)
+    raise StoreUnavailable
 
 
 def _check_routes_once() -> None:

@@ -92,12 +92,15 @@ class Server:
             self.port: int = free.getsockname()[1]
         self.database = "postgres"
         self._process: subprocess.Popen[bytes] | None = None
+        self._limited = False
         self._initialize()
         self.start()
         self.ask(f"CREATE ROLE guarded LOGIN PASSWORD '{PASSWORD}'")
 
     def _initialize(self) -> None:
-        self._run("initdb", "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C")
+        words = ["-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C"]
+        # Small, so that a limit on files can be above it and below a table.
+        self._run("initdb", *words, "--wal-segsize=1")
         access = self._data / "pg_hba.conf"
         guarded = "host all guarded 127.0.0.1/32 scram-sha-256\n"
         access.write_text(guarded + access.read_text())
@@ -141,10 +144,16 @@ class Server:
         yield name
         self.ask(f"DROP DATABASE {name} WITH (FORCE)")
 
+    def runs(self) -> bool:
+        """Say whether it has not ended."""
+        return self._process is not None and self._process.poll() is None
+
     def ensure(self) -> None:
-        """Start it if it does not run."""
-        if self._process is None or self._process.poll() is not None:
+        """Start it if it does not run, and give it all the disk there is."""
+        if not self.runs():
             self.start()
+        elif self._limited:
+            self.limit_files(None)
 
     def start(self) -> None:
         """Start it, with the data that it had, and wait until it answers."""
@@ -193,6 +202,23 @@ class Server:
         for process in self._processes():
             with suppress(psutil.NoSuchProcess):
                 process.send_signal(number)
+
+    def limit_files(self, size: int | None) -> None:
+        """Let it write files up to a size only, a disk that is full; None: any size.
+
+        Not by `resource.prlimit`, which may do this to processes of one's own user
+        alone. One that ended meanwhile needs no limit.
+        """
+        self._limited = size is not None
+        for process in self._processes():
+            limit = "unlimited" if size is None else size
+            subprocess.run(  # noqa: S603
+                ["prlimit", f"--pid={process.pid}", f"--fsize={limit}:"],  # noqa: S607
+                check=False,
+                capture_output=True,
+                timeout=PATIENCE,
+                **self._user,
+            )
 
     def kill(self) -> None:
         """End it at once, and wait until it is gone."""

@@ -32,6 +32,7 @@ from flask_paseto import (
     paseto_required,
     refresh_token_required,
 )
+from flask_paseto.errors import StoreFault
 
 from .conftest import SECRET_KEY, MakeApp
 from .refusals import assert_refused, bearer
@@ -172,7 +173,7 @@ def build(
     before(app)
     paseto = PasetoManager(app)
 
-    def refuse(refusal: PasetoError) -> Callable[[], Any]:
+    def refuse(refusal: Exception) -> Callable[[], Any]:
         def work() -> Any:
             raise refusal
 
@@ -188,6 +189,7 @@ def build(
         add(f"/{name}-scope", guard, refuse(InsufficientScope(scopes=["x"])))
         add(f"/{name}-missing", guard, refuse(MissingToken()))
         add(f"/{name}-store", guard, refuse(StoreUnavailable()))
+        add(f"/{name}-fault", guard, refuse(StoreFault("it is not there")))
     return app.test_client(), paseto
 
 
@@ -208,10 +210,12 @@ CASES: dict[str, tuple[str, str | None, type[PasetoError]]] = {
     "view-scope": ("/guarded-scope", "Bearer {access}", InsufficientScope),
     "view-missing": ("/guarded-missing", "Bearer {access}", MissingToken),
     "view-store": ("/guarded-store", "Bearer {access}", StoreUnavailable),
+    "view-fault": ("/guarded-fault", "Bearer {access}", StoreUnavailable),
     "open-fresh": ("/open-fresh", None, FreshTokenRequired),
     "open-scope": ("/open-scope", None, InsufficientScope),
     "open-missing": ("/open-missing", None, MissingToken),
     "open-store": ("/open-store", None, StoreUnavailable),
+    "open-fault": ("/open-fault", None, StoreUnavailable),
 }
 
 

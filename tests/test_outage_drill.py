@@ -29,8 +29,16 @@ SHORT = (
     "--pause=0.05",
 )
 FAULTS = {
-    "valkey": ("killed", "stopped", "slow", "full", "read-only"),
-    "postgresql": ("killed", "stopped", "slow", "read-only"),
+    "valkey": (
+        "killed",
+        "stopped",
+        "slow",
+        "full",
+        "disk full",
+        "disk full, not synced",
+        "read-only",
+    ),
+    "postgresql": ("killed", "stopped", "slow", "full", "log full", "read-only"),
     "sqlite": ("gone", "slow", "full"),
 }
 

@@ -7,17 +7,22 @@ and the same store object works again within a second of the server's return.
 from __future__ import annotations
 
 import logging
+import resource
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from redis import Redis
+from redis.exceptions import ResponseError
 
 from flask_paseto import StoreUnavailable
+from flask_paseto.errors import StoreFault
 from flask_paseto.stores import NewSession, Store, Verdict, new_id, open_store
 
 from .stores import (
@@ -32,7 +37,7 @@ from .stores import (
     step,
     unopened,
 )
-from .valkey import Server, server, until
+from .valkey import Server, far, server, until
 
 pytestmark = pytest.mark.outage
 
@@ -218,6 +223,46 @@ def test_a_server_that_is_full_takes_no_writing_and_answers_what_it_knows(
 
 
 @pytest.mark.requirement("REV-2")
+def test_a_server_whose_disk_is_full_answers_nothing_and_the_store_recovers(
+    outage: Outage, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Of its log of writes; MISCONF, with which it refuses every script."""
+    with outage.server.admin as admin:
+        admin.config_set("appendfsync", "everysec")  # else it ends
+        outage.server.limit_files(0)
+        until(lambda: refuses_writes(admin), "MISCONF")
+        assert_unavailable(outage)
+        assert "the store is unavailable" in caplog.text
+        outage.server.limit_files(resource.RLIM_INFINITY)
+        until(lambda: not refuses_writes(admin), "room on the disk")
+
+    assert_well_again(outage)
+
+
+def refuses_writes(admin: Redis) -> bool:
+    try:
+        admin.set("probe", "")
+    except ResponseError as error:
+        return str(error).startswith("MISCONF")
+    return False
+
+
+@pytest.mark.requirement("REV-2")
+def test_a_server_that_ends_of_a_full_disk_is_an_outage_until_it_is_started(
+    outage: Outage,
+) -> None:
+    """With `appendfsync always` it does not say yes to what is not on the disk."""
+    outage.server.limit_files(0)
+    for _ in range(2):
+        assert_unavailable(outage, {"revoke_session": CALLS["revoke_session"]})
+    assert_unavailable(outage)
+
+    outage.server.kill()
+    outage.server.start()
+    assert verdict(outage, outage.session) is Verdict.LIVE
+
+
+@pytest.mark.requirement("REV-2")
 def test_a_server_that_became_a_replica_answers_nothing_even_to_read(
     outage: Outage,
 ) -> None:
@@ -283,6 +328,30 @@ def test_a_bucket_that_is_lost_alone_answers_nothing(outage: Outage) -> None:
     assert outage.store.check() == ()
 
 
+@pytest.mark.parametrize("kind", ["list", "text"])
+def test_data_that_is_not_ours_is_no_outage(
+    outage: Outage, kind: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It would be one for ever, and where that is allowed let the token in."""
+    sid = outage.session.session_id
+    key = f"fp:{{{sid[:2]}}}:s:{sid}"
+    with outage.server.admin as admin:
+        admin.delete(key)
+        if kind == "list":
+            admin.lpush(key, "s3cret")
+        else:
+            admin.set(key, b"\xc1s3cret")
+
+    unused = open_store(outage.server.url, clock=no_clock, timeout=TIMEOUT)
+    for store in (outage.store, unused):
+        with pytest.raises(StoreFault, match=r"^PASETO_STORE .*of its own") as refused:
+            store.check_token(ref(outage.session))
+        assert refused.value.__cause__ is refused.value.__context__ is None
+        store.close()
+
+    assert caplog.text == ""
+
+
 @pytest.mark.requirement("REV-2")
 def test_a_script_that_the_server_forgot_is_sent_again(outage: Outage) -> None:
     with outage.server.admin as admin:
@@ -297,6 +366,44 @@ def test_connections_that_the_server_closed_are_opened_again(outage: Outage) -> 
         with outage.server.admin as admin:
             admin.client_kill_filter(_type="normal", skipme=True)
         assert outage.store.check_token(ref(outage.session)) is Verdict.LIVE
+
+
+@pytest.mark.requirement("REV-2")
+def test_no_call_fails_of_a_connection_from_before_a_restart(outage: Outage) -> None:
+    """It is seen before it is used that the server closed it."""
+    together = threading.Barrier(8)
+
+    def ask(_: int) -> Verdict:
+        together.wait(60)
+        return outage.store.check_token(ref(outage.session))
+
+    with ThreadPoolExecutor(8) as threads:
+        for _ in range(3):
+            assert set(threads.map(ask, range(8))) == {Verdict.LIVE}
+            outage.server.kill()
+            outage.server.start()
+
+
+@pytest.mark.requirement("REV-2")
+def test_a_server_that_answers_in_time_is_reached_however_close_that_is(
+    outage: Outage,
+) -> None:
+    """What it takes to connect is not taken off the time of the call."""
+    with far(outage.server, 1.2) as url:
+        store = open_store(url, clock=no_clock, timeout=timedelta(seconds=2))
+        hurried = replace(outage, store=store)
+        until(lambda: is_live(hurried), "an answer of a server that is far", 60)
+        store.close()
+
+
+def test_a_new_connection_asks_one_question_before_the_first(outage: Outage) -> None:
+    outage.store.close()
+    with commands_counted(outage.server) as counted:
+        assert is_live(outage)
+        found = counted()
+
+    assert (found.get("info"), found.get("evalsha")) == (1, 1)
+    assert not {"client|setinfo", "hello", "select", "auth"} & found.keys()
 
 
 @pytest.mark.requirement("REV-2")

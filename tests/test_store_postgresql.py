@@ -1,4 +1,4 @@
-"""A store on PostgreSQL that is killed, stopped, slow, read-only, or not for us."""
+"""PostgreSQL that is killed, stopped, slow, full, read-only, or not for us."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from flask_paseto.errors import ConfigurationError, StoreUnavailable
+from flask_paseto.errors import ConfigurationError, StoreFault, StoreUnavailable
 from flask_paseto.stores import Store, Verdict, micros, moment, new_id, open_store
 
 from .postgresql import PASSWORD, Server, other, shared, until
@@ -114,6 +114,149 @@ def login_of(subject: str) -> Any:
     from .stores import unopened
 
     return unopened(subject)
+
+
+OUT_OF_SOMETHING = {
+    "08006": "connection_failure",
+    "25006": "read_only_sql_transaction",
+    "40P01": "deadlock_detected",
+    "53100": "disk_full",
+    "53200": "out_of_memory",
+    "53300": "too_many_connections",
+    "53400": "configuration_limit_exceeded",
+    "54000": "program_limit_exceeded",
+    "55P03": "lock_not_available",
+    "57014": "query_canceled",
+    "57P01": "admin_shutdown",
+    "57P03": "cannot_connect_now",
+    "58000": "system_error",
+    "58030": "io_error",
+    "58P01": "undefined_file",
+    "F0000": "config_file_error",
+    "XX000": "internal_error",
+    "XX001": "data_corrupted",
+    "XX002": "index_corrupted",
+}
+OURS = {
+    "0A000": "feature_not_supported",
+    "22003": "numeric_value_out_of_range",
+    "23514": "check_violation",
+    "42601": "syntax_error",
+    "42883": "undefined_function",
+}
+
+
+def raise_in(server: Server, state: str) -> None:
+    """Have a new token answered with an error of that SQLSTATE."""
+    server.ask(
+        "CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS "
+        f"$$BEGIN RAISE EXCEPTION 's3cret' USING ERRCODE = '{state}'; END$$; "
+        "CREATE TRIGGER fail BEFORE INSERT ON paseto_tokens "
+        "FOR EACH ROW EXECUTE FUNCTION fail()",
+        server.database,
+    )
+
+
+@pytest.mark.requirement("REV-2")
+@pytest.mark.parametrize("state", OUT_OF_SOMETHING, ids=OUT_OF_SOMETHING.get)
+def test_a_server_that_is_out_of_something_is_an_outage(
+    server: Server, store: Any, state: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    raise_in(server, state)
+
+    assert_unavailable(lambda: store.revoke_token("x", reason="lost", until=None))
+
+    assert state in caplog.text
+    assert "s3cret" not in caplog.text
+    server.ask("DROP FUNCTION fail CASCADE", server.database)
+    assert recovers(store) < BOUND
+    assert store.revoke_token("x", reason="lost", until=None) is True
+
+
+@pytest.mark.parametrize("state", OURS, ids=OURS.get)
+def test_a_statement_that_is_wrong_is_no_outage(
+    server: Server, store: Any, state: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It would be one for ever, and where that is allowed let tokens in."""
+    raise_in(server, state)
+
+    with pytest.raises(StoreFault, match=rf"^PASETO_STORE .*{state}") as refused:
+        store.revoke_token("x", reason="lost", until=None)
+
+    assert "s3cret" not in str(refused.value) + caplog.text
+    assert refused.value.__cause__ is None
+    assert refused.value.__context__ is None
+
+
+@pytest.mark.requirement("REV-2")
+def test_a_table_that_cannot_grow_is_an_outage_and_the_server_goes_on(
+    server: Server, store: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    session = login(store, new_subject())
+    name, long = server.database, "x" * 1500
+    server.ask(
+        "INSERT INTO paseto_tokens (at, call, jti, reason) SELECT 0, 0, "
+        "gen_random_uuid(), repeat('x', 1500) FROM generate_series(1, 2000)",
+        name,
+    )
+    ((size,),) = server.ask("SELECT pg_relation_size('paseto_tokens')", name)
+    assert size > 2**20  # or the files of the log would be what cannot grow
+    server.limit_files(size)
+
+    with suppress(StoreUnavailable):
+        for number in range(100):  # until the last page is full
+            store.revoke_token(f"{number}", reason=long, until=None)
+    assert_unavailable(lambda: store.revoke_token("x", reason=long, until=None))
+    assert "XX000" in caplog.text
+    assert store.check_token(ref(session)) is Verdict.LIVE
+
+    server.limit_files(None)
+    assert store.revoke_token("x", reason=long, until=None) is True
+
+
+@pytest.mark.requirement("REV-2")
+def test_a_server_that_ends_of_a_full_disk_is_an_outage_until_it_is_started(
+    server: Server, store: Any
+) -> None:
+    """A log that cannot be written is a panic, and so is the start after it."""
+    session = login(store, new_subject())
+    server.limit_files(0)
+
+    for _ in range(3):
+        assert_unavailable(lambda: store.revoke_token("x", reason="lost", until=None))
+    until(lambda: not server.runs(), "the end of the server")
+    assert_unavailable(lambda: store.check_token(ref(session)))
+
+    server.start()
+    assert recovers(store) < BOUND
+    assert store.check_token(ref(session)) is Verdict.LIVE
+    assert store.revoke_token("x", reason="lost", until=None) is True
+
+
+def test_a_connection_that_is_read_only_is_replaced(server: Server, store: Any) -> None:
+    """As one to a server that became a replica behind a name that moved on."""
+    engine = store._caller.process.pool.engine
+    with engine.connect() as connection:
+        connection.exec_driver_sql("SET default_transaction_read_only = on")
+
+    assert_unavailable(lambda: store.revoke_token("x", reason="lost", until=None))
+
+    assert recovers(store) < BOUND
+    assert store.revoke_token("x", reason="lost", until=None) is True
+
+
+def test_a_system_that_has_no_more_threads_is_an_outage(
+    store: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def start(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    store.close()
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", start)
+        assert_unavailable(lambda: store.session(""))
+
+    assert recovers(store) < BOUND
 
 
 @pytest.mark.requirement("REV-2")

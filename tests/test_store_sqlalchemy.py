@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -20,7 +21,7 @@ from flask import Flask
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import Pool, event
 
-from flask_paseto.errors import ConfigurationError, StoreUnavailable
+from flask_paseto.errors import ConfigurationError, StoreFault, StoreUnavailable
 from flask_paseto.stores import MARGIN, Store, Verdict, new_id, open_store
 from flask_paseto.stores.sqlalchemy import changes, file, schema
 from flask_paseto.stores.sqlalchemy import store as sql_store
@@ -264,6 +265,22 @@ def test_what_worked_and_lost_its_tables_is_an_outage(
 
     assert INIT in caplog.text
     assert "alice" not in caplog.text
+
+
+def test_a_statement_that_is_wrong_is_no_outage(
+    fresh: Store, database: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It would be one for ever, and where that is allowed let tokens in."""
+    fresh.revoke_token("s3cret", reason="", until=None)
+    change(database, "DELETE FROM paseto_tokens")
+    change(database, "ALTER TABLE paseto_tokens ADD COLUMN x INT CHECK (at IS NULL)")
+
+    with pytest.raises(StoreFault, match=r"^PASETO_STORE .*takes a statement") as fault:
+        fresh.revoke_token("s3cret", reason="", until=None)
+
+    assert "s3cret" not in str(fault.value) + caplog.text
+    assert fault.value.__cause__ is None
+    assert fault.value.__context__ is None
 
 
 def test_a_store_without_its_incarnation_is_an_outage(
@@ -832,39 +849,61 @@ READ_ONLY = """
 import os, sys
 from datetime import timedelta
 from flask_paseto import StoreUnavailable
-from flask_paseto.stores import TokenRef, open_store
+from flask_paseto.stores import open_store
 
 store = open_store(sys.argv[1], clock=None, timeout=timedelta(seconds=20))
-store.session("")
+store.session("")  # all is imported
 store.close()
 if os.geteuid() == 0:
     os.setegid(65534)
     os.seteuid(65534)
-try:
-    store.revoke_token("x", reason="", until=None)
-except StoreUnavailable:
-    print("unavailable")
+for _ in range(3):
+    print(store.session(""))
+    try:
+        print(store.revoke_token("x", reason="", until=None))
+    except StoreUnavailable:
+        print("unavailable")
+    sys.stdout.flush()
+    sys.stdin.readline()
 store.close()
 """
 
 
-def test_a_file_that_is_read_only_is_an_outage(path: Path, url: str) -> None:
-    opened(url).create()
-    path.parent.chmod(0o555)
-    path.chmod(0o444)
-    try:
-        done = subprocess.run(  # noqa: S603
+def test_a_file_that_is_read_only_is_an_outage_until_it_is_not() -> None:
+    """To a worker that opened it so, too: its connections could never write."""
+    # Not in `tmp_path`, where nobody but its owner may look.
+    with TemporaryDirectory(prefix="fp-") as directory:
+        folder = Path(directory)
+        url = f"sqlite:///{folder / 'sessions.db'}"
+        writer = opened(url)
+        writer.create()
+        writer.revoke_token("y", reason="", until=None)  # its log is there, too
+        allow(folder, 0o555, 0o444)
+        with subprocess.Popen(  # noqa: S603
             [sys.executable, "-c", READ_ONLY, url],
-            capture_output=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
             text=True,
-            timeout=60,
-            check=False,
-        )
-    finally:
-        path.parent.chmod(0o755)
+        ) as reader:
+            assert reader.stdin is not None
+            assert reader.stdout is not None
+            found = [reader.stdout.readline().strip() for _ in range(2)]
+            reader.stdin.write("\n")
+            reader.stdin.flush()
+            found += [reader.stdout.readline().strip() for _ in range(2)]
+            allow(folder, 0o777, 0o666)
+            rest, _ = reader.communicate("\n\n", timeout=60)
+        writer.close()
 
-    assert done.stdout == "unavailable\n"
-    assert done.returncode == 0
+    assert found == ["None", "unavailable", "None", "unavailable"]
+    assert rest.split() == ["None", "True"]
+    assert reader.returncode == 0
+
+
+def allow(folder: Path, mode: int, mode_inside: int) -> None:
+    folder.chmod(mode)
+    for inside in folder.iterdir():
+        inside.chmod(mode_inside)
 
 
 def test_a_file_that_was_removed_or_replaced_is_not_used_any_more(

@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import atexit
 import os
+import resource
 import signal
 import socket
+import socketserver
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -112,6 +115,8 @@ class Server:
             [binary(), *self._words],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
+            # SIGXFSZ is ignored, as Python does, so that a limit on files is an error.
+            restore_signals=False,
         )
         with self.admin as admin:
             until(admin.ping, "the start of a server")
@@ -120,6 +125,12 @@ class Server:
         """Send it a signal."""
         assert self._process is not None
         self._process.send_signal(number)
+
+    def limit_files(self, size: int) -> None:
+        """Let it write files up to a size only, a disk that is full."""
+        assert self._process is not None
+        _, hard = resource.prlimit(self._process.pid, resource.RLIMIT_FSIZE)
+        resource.prlimit(self._process.pid, resource.RLIMIT_FSIZE, (size, hard))
 
     def kill(self) -> None:
         """End it at once, and wait until it is gone."""
@@ -137,6 +148,38 @@ class Server:
             yield
         finally:
             self.signal(signal.SIGCONT)
+
+
+@contextmanager
+def far(near: Server, away: float) -> Iterator[str]:
+    """Give the URL of a store whose every question takes so many seconds more."""
+
+    class Relay(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            with socket.socket(socket.AF_UNIX) as there:
+                there.connect(near.socket)
+                while asked := self.request.recv(65536):
+                    time.sleep(away)
+                    there.sendall(asked)
+                    # One answer is in one piece: they are short.
+                    self.request.sendall(there.recv(65536))
+
+    class Relays(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
+        daemon_threads = True
+
+        def handle_error(self, request: Any, client_address: Any) -> None:
+            """Say nothing: a client that did not wait is what this is for."""
+
+    path = f"{near.socket}.far"
+    with Relays(path, Relay) as relays:
+        thread = threading.Thread(target=relays.serve_forever, daemon=True)
+        thread.start()
+        try:
+            yield f"redis://{path}"
+        finally:
+            relays.shutdown()
+            thread.join()
+            Path(path).unlink()
 
 
 @contextmanager

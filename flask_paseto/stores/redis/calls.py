@@ -40,7 +40,7 @@ class Caller:
 
         Raises:
             StoreUnavailable: There was no answer in time, or too few replicas have it.
-            ConfigurationError: The set-up is wrong, and never worked.
+            StoreFault: The set-up is wrong, and never worked.
         """
         packed = [pack(key) for key in keys], [pack(value) for value in args]
         return self._try(

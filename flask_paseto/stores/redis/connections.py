@@ -40,6 +40,10 @@ class Mixed(RedisError):
 class Link(Protocol):
     """What of a connection is used here; the driver has no types for it."""
 
+    driver_info: Any
+    lib_name: Any
+    lib_version: Any
+
     @abstractmethod
     def on_connect(self) -> None:
         """Log in."""
@@ -158,9 +162,11 @@ class Pool:
 
     def ask(self, commands: list[Command]) -> list[Any]:
         """Send commands in one piece, and return what each was answered."""
-        deadline = monotonic() + self._timeout
         pool = self._pool.get()
         link = cast(Link, pool.get_connection())
+        # Not from before the connection was open: of a server that answers well in
+        # time, but more than once for that, no call would ever get an answer.
+        deadline = monotonic() + self._timeout
         try:
             link.send_packed_command(link.pack_commands(commands))
             replies = [_read(link, deadline) for _ in commands]
@@ -191,6 +197,9 @@ def _read(link: Link, deadline: float) -> Any:
 
 def _greet(link: Link) -> None:
     """Log in, and turn away from a server that evicts: it would forget revocations."""
+    # The driver would tell the server its name and version (by these names until 7,
+    # by that one since), and wait for an answer to each.
+    link.driver_info = link.lib_name = link.lib_version = None
     link.on_connect()
     link.send_packed_command(link.pack_commands([(b"INFO", b"memory")]))
     if not keeps_all(link.read_response()):

@@ -17,7 +17,7 @@ from redis.exceptions import (
     TryAgainError,
 )
 
-from ...errors import ConfigurationError, StoreUnavailable
+from ...errors import StoreFault, StoreUnavailable
 from .connections import Evicts, Mixed, NotAcknowledged, Pool, keeps_all
 from .lua import LOST
 
@@ -40,6 +40,10 @@ FORGETS = (
     "appendonly is off, so after a crash the server takes again what was revoked "
     "since its last snapshot: set appendonly to yes"
 )
+FOREIGN = (
+    "what a script of ours found under 'fp:' is not from us: give the app a database, "
+    "or a server, of its own"
+)
 REPLICA = "the server is a replica: name its master in PASETO_STORE"
 
 # Answers of a server that is well and cannot serve now; all others that are errors
@@ -61,16 +65,18 @@ _PASSING_TEXTS = (
 )
 
 
-def refusal(error: Exception, *, proven: bool) -> ConfigurationError | StoreUnavailable:
+def refusal(error: Exception, *, proven: bool) -> StoreFault | StoreUnavailable:
     """Return what to raise for a failure, after it was logged.
 
     Args:
         error: What the driver raised.
         proven: Whether a call succeeded before: what worked is an outage now.
     """
-    fault = None if proven else _fault(error)
+    fault = FOREIGN if _is_of_data(error) else None
+    if fault is None and not proven:
+        fault = _fault(error)
     if fault is not None:
-        return ConfigurationError(f"PASETO_STORE does not work: {fault}")
+        return StoreFault(fault)
     _log.warning("the store is unavailable: %s", _reason(error))
     return StoreUnavailable()
 
@@ -85,6 +91,19 @@ def find_faults(pool: Pool) -> list[str]:
         REPLICA: b"role:master" not in found,
     }
     return [fault for fault, there in faults.items() if there]
+
+
+def _is_of_data(error: Exception) -> bool:
+    """Say whether a script failed of what it found.
+
+    That is no outage, which passes, and may let tokens in where that is allowed.
+    """
+    if not isinstance(error, ResponseError):
+        return False
+    if isinstance(error, (*_PASSING, NoPermissionError)):
+        return False
+    text = str(error)
+    return "on @user_script" in text and not text.startswith(_PASSING_TEXTS)
 
 
 def _fault(error: Exception) -> str | None:

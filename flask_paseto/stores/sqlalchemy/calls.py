@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from threading import BoundedSemaphore, Lock
 from typing import Protocol, TypeVar
@@ -13,10 +14,10 @@ from weakref import finalize
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError, TimeoutError
 
-from ...errors import ConfigurationError
+from ...errors import ConfigurationError, StoreFault
 from . import schema
 from .deadline import remaining, within
-from .faults import refusal
+from .faults import refusal, spoils_connection
 
 _T = TypeVar("_T")
 
@@ -111,7 +112,7 @@ class Caller:
 
         Raises:
             StoreUnavailable: There was no answer in time, or none at all.
-            ConfigurationError: The set-up is wrong, and never worked.
+            StoreFault: The set-up is wrong, and never worked, or a statement is.
         """
         process = self.process
         with within(self._timeout if seconds is None else seconds):
@@ -150,7 +151,7 @@ def _work(process: Process, work: Callable[[Connection], _T], unchecked: bool) -
     if not process.permits.acquire(timeout=remaining()):
         raise TimeoutError("all connections are in use")
     try:
-        with process.pool.engine.connect() as connection:
+        with process.pool.engine.connect() as connection, _replaced(connection):
             if not unchecked and not process.admitted:
                 _admit(connection)
                 process.admitted = True
@@ -159,11 +160,22 @@ def _work(process: Process, work: Callable[[Connection], _T], unchecked: bool) -
         process.permits.release()
 
 
+@contextmanager
+def _replaced(connection: Connection) -> Iterator[None]:
+    """Have another connection asked after a failure that this one would repeat."""
+    try:
+        yield
+    except SQLAlchemyError as error:
+        if spoils_connection(error):
+            connection.invalidate()
+        raise
+
+
 def _admit(connection: Connection) -> None:
     """Look once in each process whether the tables are those of this release."""
     fault = schema.find_fault(schema.find_version(connection))
     if fault is not None:
-        raise ConfigurationError(f"PASETO_STORE does not work: {fault}")
+        raise StoreFault(fault)
 
 
 def _close(processes: dict[int, Process]) -> None:

@@ -116,7 +116,10 @@ class ServerPool:
                 except Exception as error:
                     opening.set_exception(error)
 
-        Thread(target=work, daemon=True, name="paseto-connect").start()
+        try:
+            Thread(target=work, daemon=True, name="paseto-connect").start()
+        except RuntimeError:  # the system has none left for this process
+            raise psycopg.OperationalError("no thread to connect in") from None
         return opening
 
 
