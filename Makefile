@@ -23,13 +23,13 @@ demo: $(VENV)/.stamp-example ## Run the example app on http://127.0.0.1:$PORT (5
 	$(bin)/python -m example_app
 
 test: $(VENV)/.stamp-test ## Run the tests (TESTS=path PYTEST_ARGS="-k word" to narrow)
-	$(bin)/python -m pytest -n auto $(PYTEST_ARGS) $(TESTS)
+	$(bin)/python -m pytest -n auto --dist worksteal $(PYTEST_ARGS) $(TESTS)
 
 interop: $(VENV)/.stamp-interop tests/interop/node_modules/.stamp ## Run tokens and keys against other implementations
 	$(bin)/python -m pytest -n auto $(PYTEST_ARGS) tests/interop
 
 browser: $(VENV)/.stamp-browser ## Run the pages of the example app in a real Chromium
-	$(bin)/python -m pytest -n auto $(PYTEST_ARGS) tests/browser
+	$(bin)/python -m pytest -n auto --dist worksteal $(PYTEST_ARGS) tests/browser
 
 screens: $(VENV)/.stamp-browser ## Take the pictures of the documentation anew
 	SCREENS=docs/_static/screens $(bin)/python -m pytest $(PYTEST_ARGS) tests/browser/test_screens.py
