@@ -296,11 +296,11 @@ class Policy:
                 raise InvalidClaims
         elif now - self.leeway >= claims.expires_at:
             raise ExpiredToken
-        elif (
-            self.longest is not None
-            and claims.expires_at - claims.issued_at - self.leeway > self.longest
-        ):
-            raise InvalidClaims
+        elif self.longest is not None:
+            lasts = claims.expires_at - claims.issued_at
+            # Every guard comes through here, and to few tokens the leeway matters.
+            if lasts > self.longest and lasts - self.leeway > self.longest:
+                raise InvalidClaims
         latest = now + self.leeway
         if claims.not_before is not None and claims.not_before > latest:
             raise TokenNotYetValid

@@ -9,7 +9,7 @@ from math import inf
 from threading import Lock
 from weakref import WeakSet
 
-from .claims import Claims
+from .claims import REFRESH, Claims
 from .errors import StoreUnavailable
 from .keys.source import Ticks, monotonic
 from .stores import Changes, Store, Verdict, micros
@@ -65,7 +65,8 @@ class Snapshot:
 
     No thread keeps it up to date: whoever finds it older than half the interval
     brings it in, one at a time, while the others read on. Older than the interval,
-    or while it is not complete, it does not answer, and the store is asked.
+    or while it is not complete, it does not answer, and the store is asked. Nor does it
+    answer for refresh tokens.
 
     Args:
         interval: The oldest that it may be.
@@ -73,6 +74,29 @@ class Snapshot:
         leeway: What clocks may differ.
         budget: How long one request may bring in parts, before it goes on.
     """
+
+    __slots__ = (
+        "__weakref__",
+        "_budget",
+        "_cursor",
+        "_entries",
+        "_good",
+        "_horizon",
+        "_interval",
+        "_longest",
+        "_pulling",
+        "_retry_at",
+        "_round",
+        "_staged",
+        "_store",
+        "_ticks",
+        "_wanted",
+        "_writing",
+        "due",
+    )
+
+    due: float
+    """How old it may be before somebody must bring in what is new, in seconds."""
 
     def __init__(
         self,
@@ -86,7 +110,7 @@ class Snapshot:
     ) -> None:
         self._store = store
         self._interval = interval.total_seconds()
-        self._due = self._interval / 2
+        self.due = self._interval / 2
         self._longest = longest
         self._horizon = micros(longest + 2 * leeway + _LATE)
         self._budget = budget.total_seconds()
@@ -100,18 +124,38 @@ class Snapshot:
         self._entries = Entries()
         self._staged: Entries | None = None  # a reload that is not complete
         self._cursor: str | None = None
+        # When the last sync began that was completed, -inf: none that counts was.
         self._good = self._retry_at = -inf
         self._round = (-inf, 0)  # when one began that is not complete, -inf: none
-        self._wanted = self._seen = 0
+        self._wanted = 0
 
-    def clears(self, claims: Claims) -> bool:
-        """Say at once whether a token is live; False: it takes `check` to tell.
+    def is_live(self, claims: Claims, oldest: float | None) -> bool | None:
+        """Say whether a token is live; False: it is revoked, None: ask the store.
 
-        Nearly every guarded request comes through here, so few calls are made.
+        Nearly every guarded request comes through here, so it makes no detours.
+
+        Args:
+            oldest: How old this may be, in seconds; None: however old it is.
         """
-        if self._ticks() - self._good >= self._due or self._seen != self._wanted:
+        if oldest is not None:
+            # Before the look: a sync in between makes what was seen no younger.
+            ticks = self._ticks
+            if ticks() - self._good >= oldest:
+                return None
+        entries, wire = self._entries, claims.wire
+        if wire["type"] == REFRESH:
+            return None  # whether it was used, the store alone knows
+        if wire["jti"] in entries.tokens:
             return False
-        return not self.refuses(claims) and self._answers_for(claims)
+        if "sid" not in wire:
+            found = entries.cut_offs.get(wire["sub"])
+            return found is None or micros(claims.issued_at) > found[0]
+        if wire["sid"] in entries.sessions:
+            return False
+        ends = claims.expires_at
+        if ends is None or ends - claims.issued_at > self._longest:
+            return None  # its session may have ended before the horizon
+        return True
 
     def check(self, claims: Claims, clock: Callable[[], datetime]) -> Verdict | None:
         """Say LIVE or REVOKED, or None where the store must be asked.
@@ -120,36 +164,22 @@ class Snapshot:
             StoreUnavailable: It is too old, and the store does not answer.
         """
         ticks = self._ticks()
-        stale = ticks - self._good >= self._due or self._seen != self._wanted
-        if stale and not self._renew(ticks, clock):
+        if ticks - self._good >= self.due and not self._renew(ticks, clock):
             return None
-        if self.refuses(claims):
-            return Verdict.REVOKED
-        return Verdict.LIVE if self._answers_for(claims) else None
-
-    def _answers_for(self, claims: Claims) -> bool:
-        """Say whether the session of a token cannot have ended before the horizon."""
-        if claims.wire.get("sid") is None:
-            return True
-        ends = claims.expires_at
-        return ends is not None and ends - claims.issued_at <= self._longest
+        live = self.is_live(claims, None)
+        if live is None:
+            return None
+        return Verdict.LIVE if live else Verdict.REVOKED
 
     def refuses(self, claims: Claims) -> bool:
         """Say whether a token is known to be revoked, however old this may be."""
-        entries, wire = self._entries, claims.wire
-        if wire["jti"] in entries.tokens:
-            return True
-        session_id = wire.get("sid")
-        if session_id is not None:
-            return session_id in entries.sessions
-        found = entries.cut_offs.get(wire["sub"])
-        return found is not None and micros(claims.issued_at) <= found[0]
+        return self.is_live(claims, None) is False
 
     def _renew(self, ticks: float, clock: Callable[[], datetime]) -> bool:
         """Bring in what is new if it is time to, and say whether that is new enough."""
         failed = ticks >= self._retry_at and not self.sync(clock)
         # As of when this request came: how long it waited makes nothing younger.
-        if ticks - self._good < self._interval and self._seen == self._wanted:
+        if ticks - self._good < self._interval:
             return True
         if failed:
             raise StoreUnavailable
@@ -192,7 +222,8 @@ class Snapshot:
         self._cursor = part.cursor
         if not part.more:
             self._entries, self._staged = entries, None
-            (self._good, self._seen), self._round = self._round, (-inf, 0)
+            (began, wanted), self._round = self._round, (-inf, 0)
+            self._good = began if wanted == self._wanted else -inf
 
     def note_token(self, jti: str, until: int | None) -> None:
         """Take in at once that this worker revoked or used up a token."""
@@ -212,6 +243,7 @@ class Snapshot:
         """Answer no more before a sync that begins now or later is complete."""
         with self._writing:
             self._wanted += 1
+            self._good = -inf
 
 
 _SNAPSHOTS: WeakSet[Snapshot] = WeakSet()

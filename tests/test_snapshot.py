@@ -169,6 +169,18 @@ def test_refresh_tokens_always_ask_the_store(site: Site) -> None:
     assert_refused(site.try_rotate(pair), RevokedToken)
 
 
+def test_it_says_nothing_of_refresh_tokens(site: Site, ticker: Ticker) -> None:
+    pair = site.log_in()
+    snapshot = take_snapshot(site, ticker)
+    assert snapshot.check(site.read(pair), site.clock) == "live"
+    refresh = site.read(pair, "refresh")
+    assert snapshot.check(refresh, site.clock) is None
+    snapshot.note_token(refresh.jti, None)
+    snapshot.note_session(refresh.session_id or "", site.clock())
+    assert snapshot.is_live(refresh, snapshot.due) is None
+    assert snapshot.check(refresh, site.clock) is None
+
+
 # How old it may be
 
 
@@ -259,6 +271,34 @@ def test_the_outage_rule_holds_for_it_too(site: Site) -> None:
     pair = site.log_in()
     site.store.out |= {"changes", "check_token"}
     assert site.get(pair).status_code == 200
+
+
+@pytest.mark.requirement("REV-1")
+def test_a_sync_during_the_look_makes_what_was_seen_no_younger(
+    site: Site, ticker: Ticker
+) -> None:
+    claims = site.read(site.log_in())
+    revoked = {"reload": True, **one("tokens", claims.jti, micros(site.clock()))}
+    snapshot = take_snapshot(site, ticker, Parts(site, [{"reload": True}, revoked]))
+    assert snapshot.check(claims, site.clock) == "live"
+    ticker.time += INTERVAL
+    looking = replace(claims, wire=Watched(claims, lambda: snapshot.sync(site.clock)))
+    assert snapshot.is_live(looking, snapshot.due) is None
+    assert snapshot.sync(site.clock)
+    assert snapshot.is_live(claims, snapshot.due) is False
+
+
+class Watched(dict[str, Any]):
+    """Claims that do something when they are looked at for the first time."""
+
+    def __init__(self, claims: Claims, then: Callable[[], object]) -> None:
+        super().__init__(claims)
+        self.then = [then]
+
+    def __getitem__(self, name: str) -> Any:
+        if self.then:
+            self.then.pop()()
+        return super().__getitem__(name)
 
 
 # Own writes
