@@ -7,6 +7,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -666,6 +667,29 @@ def test_addresses_that_hang_are_waited_for_together(
         joined.find("k4.pid." + "A" * 44)
 
     assert monotonic() - before < 1.5
+
+
+def test_addresses_that_grew_old_are_asked_at_once(
+    server: Server, ticks: Ticks
+) -> None:
+    """A worker that idled waits for the slowest, not for one after the other."""
+    remotes = [remote_of(server.url, ticks, timeout=30) for _ in range(3)]
+    joined = JoinedKeys(FixedKeys(KeyRing.of()), remotes)
+    assert joined.find("k4.pid." + "A" * 44) is None
+    key, all_asked = new_key(), threading.Barrier(3)
+
+    def respond(handler: BaseHTTPRequestHandler) -> None:
+        with suppress(threading.BrokenBarrierError):
+            all_asked.wait(10)
+            answer(body_of(key))(handler)
+
+    server.respond = respond
+    ticks.advance(DAY / 2)
+
+    assert set(joined.current().by_id) == {key.key_id}
+    assert len(server.headers) == 6
+    joined.current()
+    assert len(server.headers) == 6
 
 
 @pytest.mark.requirement("CLM-2")
