@@ -22,6 +22,10 @@ MAX_SIZE = 8_000_000  # bytes, of some ten thousand keys
 Signature = tuple[int, ...] | None
 
 
+class MissingFile(ValueError):
+    """There is no such file."""
+
+
 class OlderFile(ValueError):
     """The file is an older version of one that was there."""
 
@@ -74,6 +78,8 @@ def _read_private(path: Path) -> bytes:
             if status.st_uid not in (0, os.geteuid(), os.stat(path.parent).st_uid):
                 raise ValueError("belongs to another user than its folder does")
             raw = file.read(MAX_SIZE + 1)
+    except FileNotFoundError as fault:
+        raise MissingFile(f"cannot be read: {fault.strerror}") from None
     except OSError as fault:
         raise ValueError(f"cannot be read: {fault.strerror}") from None
     if len(raw) > MAX_SIZE:
