@@ -174,7 +174,9 @@ def test_a_key_is_fetched_when_a_token_names_it(
 def test_an_id_that_is_none_of_a_public_key_asks_nobody(
     server: Server, remote: RemoteKeys, kid: str
 ) -> None:
+    remote.seek(kid)
     assert remote.find(kid) is None
+    assert remote._kept._threads == []
     assert server.headers == []
 
 
