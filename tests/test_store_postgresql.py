@@ -17,6 +17,7 @@ import pytest
 
 from flask_paseto.errors import ConfigurationError, StoreUnavailable
 from flask_paseto.stores import Store, Verdict, micros, moment, new_id, open_store
+from flask_paseto.stores.sqlalchemy.calls import CONNECTIONS
 
 from .postgresql import PASSWORD, Server, other, shared, until
 from .stores import (
@@ -216,6 +217,37 @@ def test_a_slow_server_is_an_outage_and_does_not_go_on(
     assert session.subject not in caplog.text
     assert recovers(store) < BOUND
     assert store.check_token(ref(session)) is Verdict.LIVE
+
+
+@pytest.mark.requirement("REV-2")
+def test_a_call_that_is_interrupted_leaves_no_answer_behind(
+    server: Server, store: Any
+) -> None:
+    """As when a worker is told to end: its connection goes to nobody else."""
+    patient = opened(server.url(database=server.database), 20)
+    live, revoked = (login(patient, new_subject()) for _ in range(2))
+    patient.revoke_session(revoked.session_id, reason="logout")
+
+    def interrupt(*_: object) -> None:
+        raise SystemExit
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        with closing(server.admin(server.database)) as admin:
+            admin.execute("BEGIN")
+            admin.execute("LOCK TABLE paseto_sessions IN ACCESS EXCLUSIVE MODE")
+            signal.setitimer(signal.ITIMER_REAL, 0.3)
+            with pytest.raises(SystemExit):
+                patient.check_token(ref(live))
+            admin.execute("ROLLBACK")
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+    for _ in range(CONNECTIONS + 1):
+        assert patient.check_token(ref(revoked)) is Verdict.REVOKED
+        assert patient.check_token(ref(live)) is Verdict.LIVE
+    patient.close()
 
 
 def test_a_server_that_is_read_only_takes_no_writes(server: Server, store: Any) -> None:
