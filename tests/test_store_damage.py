@@ -314,6 +314,31 @@ def test_entries_of_sqlite_without_a_time_refuse_for_ever(file: str) -> None:
     store.close()
 
 
+@pytest.mark.parametrize(
+    ("kind", "end"),
+    [
+        ("sqlite", "'soon'"),
+        ("sqlite", "x'00'"),
+        ("sqlite", 2**63 - 1),
+        ("postgresql", 2**63 - 1),
+    ],
+)
+def test_a_revoked_session_without_an_end_is_told_for_ever(
+    file: str, kind: str, end: object
+) -> None:
+    url = file if kind == "sqlite" else postgresql.shared().url()
+    store = opened(url)
+    store.create()
+    session = login(store, new_subject())
+    in_table(url, f"expires_at = {end}")(session)
+    assert store.revoke_session(session.session_id, reason="lost") is True
+    snapshot = Snapshot(store)
+    snapshot.pull()
+    assert snapshot.sessions[session.session_id].until is None
+    change(url, f"DELETE FROM paseto_sessions WHERE sid = '{session.session_id}'")  # noqa: S608
+    store.close()
+
+
 @pytest.mark.requirement("REV-2")
 def test_a_person_whose_row_is_damaged_is_refused_and_logs_in_anew(file: str) -> None:
     store = opened(file)

@@ -15,6 +15,7 @@ from sqlalchemy import (
     Select,
     Subquery,
     and_,
+    case,
     cast,
     literal,
     null,
@@ -32,6 +33,9 @@ _T = TypeVar("_T")
 
 # How many entries one part has at most.
 PART = 2000
+
+# Beyond all times that a store writes.
+_NEVER = 2**62
 
 _TOKENS, _SESSIONS, _CUT_OFFS = range(3)
 _BEGINNING = _TOKENS - 1
@@ -94,7 +98,12 @@ def build_pull(statements: Statements) -> Select[Any]:
             sessions,
             sessions.c.sid,
             sessions.c.revoked_at,
-            sessions.c.expires_at + MARGIN,
+            # A text in its place, which SQLite takes, is larger than any number: what
+            # is damaged is revoked for ever.
+            case(
+                (sessions.c.expires_at > _NEVER, null()),
+                else_=sessions.c.expires_at + MARGIN,
+            ),
             nothing,
             recent,
         ),
