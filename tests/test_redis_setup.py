@@ -10,6 +10,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -302,6 +303,37 @@ def test_a_server_that_cannot_serve_now_is_an_outage_at_the_first_use_too(
     text: str,
 ) -> None:
     assert type(refusal(ResponseError(text), proven=False)) is StoreUnavailable
+
+
+@pytest.mark.requirement("REV-2")
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://127.0.0.1:{}",
+        "redis+sentinel://127.0.0.1:{}/main",
+        "redis+cluster://127.0.0.1:{}",
+    ],
+)
+def test_who_hangs_up_is_not_asked_again_in_the_same_call(url: str) -> None:
+    """The driver tries again by default, and waits in between."""
+    listener, taken = socket.create_server(("127.0.0.1", 0)), []
+
+    def hang_up() -> None:
+        with suppress(OSError):
+            while True:
+                line, _ = listener.accept()
+                taken.append(line.getpeername())
+                line.close()
+
+    thread = threading.Thread(target=hang_up)
+    thread.start()
+    with pytest.raises(StoreUnavailable):
+        opened(url.format(listener.getsockname()[1])).check_token(single("alice", 0))
+    listener.shutdown(socket.SHUT_RDWR)
+    listener.close()
+    thread.join(30)
+
+    assert len(taken) == 1
 
 
 def test_something_that_is_no_redis_is_an_outage() -> None:

@@ -440,6 +440,37 @@ def test_a_consumer_that_waited_sees_what_was_revoked_meanwhile(
     patient.close()
 
 
+@pytest.mark.requirement("ROT-1")
+def test_who_waited_is_answered_whatever_isolation_is_the_default(
+    server: Server, store: Any
+) -> None:
+    """Above READ COMMITTED the row that was waited for would be an error."""
+    change = f"ALTER DATABASE {server.database} {{}} default_transaction_isolation {{}}"
+    server.ask(change.format("SET", "= 'serializable'"))
+    patient = opened(server.url(database=server.database), 20)
+    session = login(patient, new_subject())
+    sid, jti = session.session_id, first(session).jti
+    with closing(server.admin(server.database)) as admin, ThreadPoolExecutor(1) as pool:
+        admin.execute("BEGIN")
+        admin.execute("UPDATE paseto_sessions SET client = '' WHERE sid = %s", [sid])
+        waiting = pool.submit(
+            patient.consume, sid, jti, step(session.subject), grace=GRACE
+        )
+        until(
+            lambda: server.ask(
+                "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+            ),
+            "the wait for the lock",
+        )
+        admin.execute("COMMIT")
+        answer = waiting.result()
+
+    assert answer.verdict is Verdict.WON
+    assert answer.session.client == ""
+    patient.close()
+    server.ask(change.format("RESET", ""))
+
+
 def test_all_who_log_a_subject_out_at_once_are_answered(server: Server) -> None:
     store = opened(server.url(database=server.database), 20)
     store.create()
