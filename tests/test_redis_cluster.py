@@ -323,6 +323,18 @@ def is_live(store: Store, token: TokenRef) -> bool:
 
 
 @pytest.mark.requirement("REV-2")
+def test_one_of_a_cluster_that_answers_is_enough(nodes: list[Server]) -> None:
+    """Two are asked in vain; of which it is a part it learns from the third."""
+    gone = [f"127.0.0.1:{free_port()}" for _ in range(2)]
+    hosts = ",".join([*gone, f"127.0.0.1:{nodes[0].port}"])
+    opened(nodes[0].url).create()
+    store = opened(f"redis+cluster://{hosts}?replicas=0")
+    for number in range(2):
+        assert store.check_token(single(subject_of(number), 0)) is Verdict.LIVE
+    store.close()
+
+
+@pytest.mark.requirement("REV-2")
 def test_slots_that_nobody_has_are_an_outage() -> None:
     with server(port=free_port(), cluster_enabled="yes", bind="127.0.0.1") as node:
         store = opened(node.url)
