@@ -377,6 +377,27 @@ def test_a_file_that_did_not_change_is_not_read_again(path: Path, ticks: Ticks) 
     assert keys.current() is ring
 
 
+def test_a_change_in_place_is_seen_whatever_its_times_say(
+    path: Path, ticks: Ticks
+) -> None:
+    """As copies do that keep the time of what they copy."""
+    put(path, document_of(entry_of()))
+    keys, before = FileKeys(path, ticks=ticks), path.stat()
+    new = document_of(entry_of())
+    path.write_text(write_document(new) + "\n")
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    after = path.stat()
+    assert (after.st_ino, after.st_size, after.st_mtime_ns) == (
+        before.st_ino,
+        before.st_size,
+        before.st_mtime_ns,
+    )
+
+    ticks.advance(1)
+
+    assert keys.current().issuing["local"].key_id == new.entries[0].id
+
+
 def make_world_readable(path: Path) -> None:
     path.chmod(0o644)
 
