@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
@@ -375,18 +375,22 @@ def test_what_a_replica_has_not_got_is_no_success(pair: tuple[Server, Server]) -
     session = login(store, new_subject())
     jti = new_id(session.subject)
 
+    sid, refresh = session.session_id, first(session).jti
+    asks: list[Callable[[], object]] = [
+        lambda: store.revoke_session(sid, reason="logout"),
+        lambda: store.revoke_token(jti, reason="lost", until=None),
+        lambda: store.revoke_token(jti, reason="lost", until=1),
+        lambda: store.check_refresh(ref(session, refresh), grace=GRACE),
+        lambda: store.consume(sid, refresh, step(session.subject), grace=GRACE),
+        lambda: store.attach(sid, step(session.subject)),
+        lambda: store.open_session(session),
+    ]
+
     with replica.stopped():
-        for _ in range(2):  # nor when it is repeated, and nothing is left to write
+        for ask in asks * 2:  # nor when it is repeated, and nothing is left to write
             with pytest.raises(StoreUnavailable):
-                store.revoke_session(session.session_id, reason="logout")
+                ask()
             store.close()  # a new connection has written nothing yet
-            with pytest.raises(StoreUnavailable):
-                store.revoke_token(jti, reason="lost", until=None)
-            with pytest.raises(StoreUnavailable):
-                store.revoke_token(jti, reason="lost", until=1)
-            with pytest.raises(StoreUnavailable):
-                store.check_refresh(ref(session, first(session).jti), grace=GRACE)
-            store.close()
         assert store.check_token(ref(session)) is Verdict.REVOKED
 
     assert store.revoke_session(session.session_id, reason="logout") is False
@@ -409,6 +413,13 @@ def test_a_rotation_that_a_replica_has_not_got_is_none_until_it_has(
             with pytest.raises(StoreUnavailable):
                 store.consume(*ask, proposed, grace=GRACE)
             store.close()
+        with pytest.raises(StoreUnavailable):
+            store.check_refresh(ref(session, ask[1]), grace=GRACE)
+        store.close()
+        stale = (ask[0], new_id(session.subject), step(session.subject))
+        with pytest.raises(StoreUnavailable):
+            store.consume(*stale, grace=GRACE, punish=False)
+        store.close()
 
     answer = store.consume(*ask, step(session.subject), grace=GRACE)
     assert answer.verdict is Verdict.RETRY
