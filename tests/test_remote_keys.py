@@ -29,6 +29,7 @@ from cryptography.x509.oid import NameOID
 
 from flask_paseto import KeysUnavailable
 from flask_paseto.keys import KeyRing, RingKey, generate_key, public_half
+from flask_paseto.keys.file import FileKeys
 from flask_paseto.keys.keyset import build_keyset
 from flask_paseto.keys.refresh import RETRY_INTERVAL, FetchFailed
 from flask_paseto.keys.remote import (
@@ -40,7 +41,7 @@ from flask_paseto.keys.remote import (
 )
 from flask_paseto.keys.source import FixedKeys, JoinedKeys
 
-from .rings import Ticks
+from .rings import Ticks, document_of, entry_of, put
 
 ISSUER = "https://auth.example"
 DAY = 86_400
@@ -639,6 +640,25 @@ def test_keys_of_others_stand_behind_those_of_the_app(
     ticks.advance(RETRY_INTERVAL)
     assert joined.current() is not ring
     assert set(joined.current().by_id) == {ours.key_id, mine.key_id}
+
+
+@pytest.mark.requirement("KEY-7")
+def test_a_ring_file_beside_an_address_is_read_again_when_it_changed(
+    server: Server, remote: RemoteKeys, ticks: Ticks, tmp_path: Path
+) -> None:
+    path, theirs = tmp_path / "ring.json", new_key()
+    server.respond = answer(body_of(theirs))
+    retired, issuing = entry_of(), entry_of()
+    put(path, document_of(retired))
+    joined = JoinedKeys(FileKeys(path, ticks=ticks), [remote])
+    assert joined.find(theirs.key_id) is not None
+    assert set(joined.current().by_id) == {retired.id, theirs.key_id}
+
+    put(path, document_of(issuing, version=2))
+    ticks.advance(1)
+
+    assert set(joined.current().by_id) == {issuing.id, theirs.key_id}
+    assert joined.current().issuing["local"].key_id == issuing.id
 
 
 def test_each_of_several_addresses_is_asked_before_a_key_counts_as_unknown(
