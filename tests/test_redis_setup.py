@@ -305,6 +305,41 @@ def test_a_server_that_cannot_serve_now_is_an_outage_at_the_first_use_too(
     assert type(refusal(ResponseError(text), proven=False)) is StoreUnavailable
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"rediss://u:{SECRET}@127.0.0.1:{{}}",
+        f"valkeys://u:{SECRET}@127.0.0.1:{{}}",
+        f"rediss+cluster://u:{SECRET}@127.0.0.1:{{}}",
+        f"rediss+sentinel://u:{SECRET}@127.0.0.1:{{}}/m?sentinel_password={SECRET}",
+    ],
+)
+def test_with_an_s_nothing_is_said_in_the_clear(url: str) -> None:
+    """Whoever listens gets the greeting of TLS, and no password."""
+    heard = bytearray()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def listen() -> None:
+            line, _ = listener.accept()
+            line.settimeout(30)
+            with line, suppress(OSError):
+                heard.extend(line.recv(4096))
+                line.sendall(b"-ERR speak plainly\r\n")
+                while more := line.recv(4096):
+                    heard.extend(more)
+
+        thread = threading.Thread(target=listen, daemon=True)
+        thread.start()
+        store = opened(url.format(listener.getsockname()[1]))
+        with pytest.raises(StoreUnavailable):
+            store.check_token(single("alice", 0))
+        store.close()
+        thread.join(30)
+
+    assert heard.startswith(b"\x16\x03")  # a handshake, of TLS 1
+    assert SECRET.encode() not in heard
+
+
 @pytest.mark.requirement("REV-2")
 @pytest.mark.parametrize(
     "url",

@@ -8,7 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, suppress
 from datetime import timedelta
 from typing import Any
@@ -510,6 +510,18 @@ def test_a_late_connection_that_failed_is_opened_anew(
     assert_unavailable(lambda: store.session(""))
     store.close()
     server.kill()
+
+
+def test_what_failed_to_open_is_not_handed_to_the_next_call(
+    server: Server, store: Any
+) -> None:
+    patient = opened(server.url(database=server.database), 20)
+    failed: Future[Any] = Future()
+    failed.set_exception(OSError())
+    patient._caller.process.pool._late.append(failed)
+
+    assert works(patient)
+    patient.close()
 
 
 def test_a_late_connection_is_used_by_the_next_call(server: Server) -> None:

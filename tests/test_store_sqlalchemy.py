@@ -146,8 +146,13 @@ def test_a_missing_driver_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "s3cret" not in str(refused.value)
 
 
-def test_opening_a_store_makes_no_file(path: Path, url: str) -> None:
+def test_neither_opening_a_store_nor_asking_it_makes_a_file(
+    path: Path, url: str
+) -> None:
     store = opened(url)
+    assert not path.exists()
+    with pytest.raises(ConfigurationError, match=f"no such file.*{INIT}"):
+        store.session("")
     store.close()
 
     assert not path.exists()
