@@ -369,16 +369,17 @@ SETTINGS = (
     ),
     Setting(
         "SESSION_IDLE",
-        as_duration,
+        within(timedelta(seconds=1), timedelta(days=36_500)),
         None,
         "How long a session lives without a refresh; no shorter than an access token. "
         "Default: `PASETO_REFRESH_TOKEN_EXPIRES`.",
     ),
     Setting(
         "SESSION_LIFETIME",
-        as_duration,
+        within(timedelta(seconds=1), timedelta(days=36_500)),
         timedelta(days=90),
-        "How long a session lives at most; none of its tokens lasts longer.",
+        "How long a session lives at most, a hundred years at most; none of its tokens "
+        "lasts longer.",
     ),
     Setting(
         "VERIFIED_CACHE_SIZE",

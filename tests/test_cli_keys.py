@@ -207,12 +207,18 @@ def test_what_cannot_be_done_is_refused_and_changes_nothing(
     assert path.read_bytes() == before
 
 
-@pytest.mark.parametrize("name", ["list", "promote", "prune", "export-public"])
-def test_a_ring_that_is_not_there_is_told(run: Run, path: Path, name: str) -> None:
-    result = run(name)
+@pytest.mark.parametrize(
+    "command",
+    ["list", "promote", "retire k4.lid", "prune", "restore", "export-public"],
+)
+def test_a_ring_that_is_not_there_is_told_with_a_way_out(
+    run: Run, path: Path, command: str
+) -> None:
+    result = run(*command.split())
     assert result.exit_code == 1
     assert f"{path} cannot be read: No such file" in result.output
-    assert not path.exists()
+    assert f"flask paseto keys rotate --keyring {path}" in result.output
+    assert list(path.parent.iterdir()) == []  # not even a lock
 
 
 def test_a_ring_that_others_may_read_is_not_touched(run: Run, path: Path) -> None:

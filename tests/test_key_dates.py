@@ -198,6 +198,8 @@ def test_a_missing_ring_names_the_command_that_makes_one(tmp_path: Path) -> None
     assert "PASETO_LEEWAY" in fault
     path.touch(0o600)
     assert "rotate" not in faults_of(PASETO_KEYRING=path)
+    # Nothing can be made where no folder is.
+    assert "rotate" not in faults_of(PASETO_KEYRING=path / "keyring.json")
 
 
 @pytest.mark.requirement("LIFE-2")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
@@ -323,6 +323,18 @@ def is_live(store: Store, token: TokenRef) -> bool:
 
 
 @pytest.mark.requirement("REV-2")
+def test_one_of_a_cluster_that_answers_is_enough(nodes: list[Server]) -> None:
+    """Two are asked in vain; of which it is a part it learns from the third."""
+    gone = [f"127.0.0.1:{free_port()}" for _ in range(2)]
+    hosts = ",".join([*gone, f"127.0.0.1:{nodes[0].port}"])
+    opened(nodes[0].url).create()
+    store = opened(f"redis+cluster://{hosts}?replicas=0")
+    for number in range(2):
+        assert store.check_token(single(subject_of(number), 0)) is Verdict.LIVE
+    store.close()
+
+
+@pytest.mark.requirement("REV-2")
 def test_slots_that_nobody_has_are_an_outage() -> None:
     with server(port=free_port(), cluster_enabled="yes", bind="127.0.0.1") as node:
         store = opened(node.url)
@@ -363,18 +375,22 @@ def test_what_a_replica_has_not_got_is_no_success(pair: tuple[Server, Server]) -
     session = login(store, new_subject())
     jti = new_id(session.subject)
 
+    sid, refresh = session.session_id, first(session).jti
+    asks: list[Callable[[], object]] = [
+        lambda: store.revoke_session(sid, reason="logout"),
+        lambda: store.revoke_token(jti, reason="lost", until=None),
+        lambda: store.revoke_token(jti, reason="lost", until=1),
+        lambda: store.check_refresh(ref(session, refresh), grace=GRACE),
+        lambda: store.consume(sid, refresh, step(session.subject), grace=GRACE),
+        lambda: store.attach(sid, step(session.subject)),
+        lambda: store.open_session(session),
+    ]
+
     with replica.stopped():
-        for _ in range(2):  # nor when it is repeated, and nothing is left to write
+        for ask in asks * 2:  # nor when it is repeated, and nothing is left to write
             with pytest.raises(StoreUnavailable):
-                store.revoke_session(session.session_id, reason="logout")
+                ask()
             store.close()  # a new connection has written nothing yet
-            with pytest.raises(StoreUnavailable):
-                store.revoke_token(jti, reason="lost", until=None)
-            with pytest.raises(StoreUnavailable):
-                store.revoke_token(jti, reason="lost", until=1)
-            with pytest.raises(StoreUnavailable):
-                store.check_refresh(ref(session, first(session).jti), grace=GRACE)
-            store.close()
         assert store.check_token(ref(session)) is Verdict.REVOKED
 
     assert store.revoke_session(session.session_id, reason="logout") is False
@@ -397,6 +413,13 @@ def test_a_rotation_that_a_replica_has_not_got_is_none_until_it_has(
             with pytest.raises(StoreUnavailable):
                 store.consume(*ask, proposed, grace=GRACE)
             store.close()
+        with pytest.raises(StoreUnavailable):
+            store.check_refresh(ref(session, ask[1]), grace=GRACE)
+        store.close()
+        stale = (ask[0], new_id(session.subject), step(session.subject))
+        with pytest.raises(StoreUnavailable):
+            store.consume(*stale, grace=GRACE, punish=False)
+        store.close()
 
     answer = store.consume(*ask, step(session.subject), grace=GRACE)
     assert answer.verdict is Verdict.RETRY

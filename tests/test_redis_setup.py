@@ -10,6 +10,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -304,6 +305,72 @@ def test_a_server_that_cannot_serve_now_is_an_outage_at_the_first_use_too(
     assert type(refusal(ResponseError(text), proven=False)) is StoreUnavailable
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"rediss://u:{SECRET}@127.0.0.1:{{}}",
+        f"valkeys://u:{SECRET}@127.0.0.1:{{}}",
+        f"rediss+cluster://u:{SECRET}@127.0.0.1:{{}}",
+        f"rediss+sentinel://u:{SECRET}@127.0.0.1:{{}}/m?sentinel_password={SECRET}",
+    ],
+)
+def test_with_an_s_nothing_is_said_in_the_clear(url: str) -> None:
+    """Whoever listens gets the greeting of TLS, and no password."""
+    heard = bytearray()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def listen() -> None:
+            line, _ = listener.accept()
+            line.settimeout(30)
+            with line, suppress(OSError):
+                heard.extend(line.recv(4096))
+                line.sendall(b"-ERR speak plainly\r\n")
+                while more := line.recv(4096):
+                    heard.extend(more)
+
+        thread = threading.Thread(target=listen, daemon=True)
+        thread.start()
+        store = opened(url.format(listener.getsockname()[1]))
+        with pytest.raises(StoreUnavailable):
+            store.check_token(single("alice", 0))
+        store.close()
+        thread.join(30)
+
+    assert heard.startswith(b"\x16\x03")  # a handshake, of TLS 1
+    assert SECRET.encode() not in heard
+
+
+@pytest.mark.requirement("REV-2")
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://127.0.0.1:{}",
+        "redis+sentinel://127.0.0.1:{}/main",
+        "redis+cluster://127.0.0.1:{}",
+    ],
+)
+def test_who_hangs_up_is_not_asked_again_in_the_same_call(url: str) -> None:
+    """The driver tries again by default, and waits in between."""
+    listener, taken = socket.create_server(("127.0.0.1", 0)), []
+
+    def hang_up() -> None:
+        with suppress(OSError):
+            while True:
+                line, _ = listener.accept()
+                taken.append(line.getpeername())
+                line.close()
+
+    thread = threading.Thread(target=hang_up)
+    thread.start()
+    with pytest.raises(StoreUnavailable):
+        opened(url.format(listener.getsockname()[1])).check_token(single("alice", 0))
+    listener.shutdown(socket.SHUT_RDWR)
+    listener.close()
+    thread.join(30)
+
+    assert len(taken) == 1
+
+
 def test_something_that_is_no_redis_is_an_outage() -> None:
     listener = socket.create_server(("127.0.0.1", 0))
     port = listener.getsockname()[1]
@@ -336,7 +403,7 @@ def test_a_host_that_is_not_there_is_an_outage(host: str) -> None:
 FORK = """
 import faulthandler
 faulthandler.dump_traceback_later(30, exit=True)
-import os, sys, threading, time
+import os, signal, sys, threading, time
 from datetime import timedelta
 from flask_paseto.stores import TokenRef, Verdict, open_store
 
@@ -363,6 +430,7 @@ children = []
 for _ in range(8):
     pid = os.fork()
     if pid == 0:
+        signal.alarm(60)  # who reads an answer of another waits for ever
         try:
             ask()
             os._exit(0)

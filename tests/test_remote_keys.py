@@ -7,6 +7,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -28,6 +29,7 @@ from cryptography.x509.oid import NameOID
 
 from flask_paseto import KeysUnavailable
 from flask_paseto.keys import KeyRing, RingKey, generate_key, public_half
+from flask_paseto.keys.file import FileKeys
 from flask_paseto.keys.keyset import build_keyset
 from flask_paseto.keys.refresh import RETRY_INTERVAL, FetchFailed
 from flask_paseto.keys.remote import (
@@ -39,7 +41,7 @@ from flask_paseto.keys.remote import (
 )
 from flask_paseto.keys.source import FixedKeys, JoinedKeys
 
-from .rings import Ticks
+from .rings import Ticks, document_of, entry_of, put
 
 ISSUER = "https://auth.example"
 DAY = 86_400
@@ -173,7 +175,9 @@ def test_a_key_is_fetched_when_a_token_names_it(
 def test_an_id_that_is_none_of_a_public_key_asks_nobody(
     server: Server, remote: RemoteKeys, kid: str
 ) -> None:
+    remote.seek(kid)
     assert remote.find(kid) is None
+    assert remote._kept._threads == []
     assert server.headers == []
 
 
@@ -638,6 +642,25 @@ def test_keys_of_others_stand_behind_those_of_the_app(
     assert set(joined.current().by_id) == {ours.key_id, mine.key_id}
 
 
+@pytest.mark.requirement("KEY-7")
+def test_a_ring_file_beside_an_address_is_read_again_when_it_changed(
+    server: Server, remote: RemoteKeys, ticks: Ticks, tmp_path: Path
+) -> None:
+    path, theirs = tmp_path / "ring.json", new_key()
+    server.respond = answer(body_of(theirs))
+    retired, issuing = entry_of(), entry_of()
+    put(path, document_of(retired))
+    joined = JoinedKeys(FileKeys(path, ticks=ticks), [remote])
+    assert joined.find(theirs.key_id) is not None
+    assert set(joined.current().by_id) == {retired.id, theirs.key_id}
+
+    put(path, document_of(issuing, version=2))
+    ticks.advance(1)
+
+    assert set(joined.current().by_id) == {issuing.id, theirs.key_id}
+    assert joined.current().issuing["local"].key_id == issuing.id
+
+
 def test_each_of_several_addresses_is_asked_before_a_key_counts_as_unknown(
     server: Server, remote: RemoteKeys, ticks: Ticks
 ) -> None:
@@ -666,6 +689,29 @@ def test_addresses_that_hang_are_waited_for_together(
         joined.find("k4.pid." + "A" * 44)
 
     assert monotonic() - before < 1.5
+
+
+def test_addresses_that_grew_old_are_asked_at_once(
+    server: Server, ticks: Ticks
+) -> None:
+    """A worker that idled waits for the slowest, not for one after the other."""
+    remotes = [remote_of(server.url, ticks, timeout=30) for _ in range(3)]
+    joined = JoinedKeys(FixedKeys(KeyRing.of()), remotes)
+    assert joined.find("k4.pid." + "A" * 44) is None
+    key, all_asked = new_key(), threading.Barrier(3)
+
+    def respond(handler: BaseHTTPRequestHandler) -> None:
+        with suppress(threading.BrokenBarrierError):
+            all_asked.wait(10)
+            answer(body_of(key))(handler)
+
+    server.respond = respond
+    ticks.advance(DAY / 2)
+
+    assert set(joined.current().by_id) == {key.key_id}
+    assert len(server.headers) == 6
+    joined.current()
+    assert len(server.headers) == 6
 
 
 @pytest.mark.requirement("CLM-2")

@@ -16,7 +16,12 @@ from typing import Any
 import pytest
 
 from flask_paseto.keys import generate_key
-from flask_paseto.keys.entries import KeyState, RingDocument, write_document
+from flask_paseto.keys.entries import (
+    KeyState,
+    RingDocument,
+    parse_document,
+    write_document,
+)
 from flask_paseto.keys.file import (
     MAX_SIZE,
     FileKeys,
@@ -161,6 +166,9 @@ def test_a_link_to_the_file_stays_a_link(path: Path, tmp_path: Path) -> None:
 
     assert path.is_symlink()
     assert read_document(path) == read_document(real) == document
+    # One lock, whichever way a writer came, and one mark of the version.
+    assert [each.name for each in path.parent.iterdir() if "lock" in each.name] == []
+    assert real.with_name("ring.json.lock").exists()
 
 
 def test_what_a_killed_writer_left_is_swept_away(path: Path) -> None:
@@ -172,6 +180,64 @@ def test_what_a_killed_writer_left_is_swept_away(path: Path) -> None:
     assert path.stat().st_mode & 0o777 == 0o600
 
 
+@pytest.mark.requirement("KEY-8")
+def test_a_ring_is_on_the_disk_before_it_takes_its_place_and_its_name_is_after(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without power at any moment, the old file is there or the whole new one."""
+    document, done = document_of(entry_of()), list[str]()
+    lock, new = path.with_name("keyring.json.lock"), path.with_name("keyring.json.new")
+    real_sync, real_replace = os.fsync, os.replace
+
+    def sync(descriptor: int) -> None:
+        real_sync(descriptor)
+        found = os.fstat(descriptor)
+        (name,) = (
+            each.name
+            for each in (new, lock, path.parent)
+            if each.exists() and os.path.samestat(found, each.stat())
+        )
+        done.append(name)
+        if name == new.name:
+            assert parse_document(new.read_bytes()) == document
+
+    def replace_(source: Path, target: Path) -> None:
+        real_replace(source, target)
+        done.append("replace")
+
+    monkeypatch.setattr(os, "fsync", sync)
+    monkeypatch.setattr(os, "replace", replace_)
+    put(path, document)
+
+    assert done == [new.name, "replace", path.parent.name, lock.name]
+
+
+@pytest.mark.requirement("KEY-6")
+def test_what_is_made_is_never_open_to_others_nor_taken_from_them(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No mode is put right afterwards, and no file or link of somebody is written."""
+    made: dict[str, tuple[int, int]] = {}
+    real = os.open
+
+    def open_(name: Path, flags: int, mode: int = 0o777, **options: Any) -> int:
+        if flags & os.O_CREAT:
+            made.setdefault(Path(name).name, (flags & os.O_EXCL, mode))
+        return real(name, flags, mode, **options)
+
+    victim = path.with_name("victim")
+    victim.write_text("as it was")
+    path.with_name("keyring.json.new").symlink_to(victim)
+    monkeypatch.setattr(os, "open", open_)
+    put(path, document_of(entry_of()))
+
+    assert made == {
+        "keyring.json.lock": (0, 0o600),
+        "keyring.json.new": (os.O_EXCL, 0o600),
+    }
+    assert victim.read_text() == "as it was"
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
 def test_root_leaves_the_file_to_whom_it_belongs(path: Path) -> None:
     put(path, document_of(entry_of()))
@@ -180,6 +246,33 @@ def test_root_leaves_the_file_to_whom_it_belongs(path: Path) -> None:
     put(path, document_of(entry_of(), version=2))
     assert (path.stat().st_uid, path.stat().st_gid) == (12345, 12345)
     assert path.with_name("keyring.json.lock").stat().st_uid == 12345
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+def test_root_leaves_the_lock_to_the_app_also_where_it_writes_nothing(
+    path: Path,
+) -> None:
+    """Else the app could not lock its ring, nor read the mark of the version."""
+    os.chown(path.parent, 12345, 12345)
+    with locked(path):
+        assert path.with_name("keyring.json.lock").stat().st_uid == 12345
+
+
+@pytest.mark.requirement("KEY-6")
+def test_a_link_in_place_of_the_lock_is_not_followed(path: Path) -> None:
+    """Root would write to a file of its own, and give it away."""
+    put(path, document_of(entry_of()))
+    lock, victim = path.with_name("keyring.json.lock"), path.with_name("victim")
+    victim.write_text("as it was")
+    lock.unlink()
+    lock.symlink_to(victim)
+    before = path.read_text()
+
+    with pytest.raises(ValueError, match="cannot be changed"):
+        put(path, document_of(entry_of(), version=2))
+
+    assert victim.read_text() == "as it was"
+    assert path.read_text() == before
 
 
 def test_others_leave_it_as_it_is_made(
@@ -282,6 +375,27 @@ def test_a_file_that_did_not_change_is_not_read_again(path: Path, ticks: Ticks) 
     ring = keys.current()
     ticks.advance(5000)
     assert keys.current() is ring
+
+
+def test_a_change_in_place_is_seen_whatever_its_times_say(
+    path: Path, ticks: Ticks
+) -> None:
+    """As copies do that keep the time of what they copy."""
+    put(path, document_of(entry_of()))
+    keys, before = FileKeys(path, ticks=ticks), path.stat()
+    new = document_of(entry_of())
+    path.write_text(write_document(new) + "\n")
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    after = path.stat()
+    assert (after.st_ino, after.st_size, after.st_mtime_ns) == (
+        before.st_ino,
+        before.st_size,
+        before.st_mtime_ns,
+    )
+
+    ticks.advance(1)
+
+    assert keys.current().issuing["local"].key_id == new.entries[0].id
 
 
 def make_world_readable(path: Path) -> None:

@@ -8,7 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, suppress
 from datetime import timedelta
 from typing import Any
@@ -17,6 +17,7 @@ import pytest
 
 from flask_paseto.errors import ConfigurationError, StoreFault, StoreUnavailable
 from flask_paseto.stores import Store, Verdict, micros, moment, new_id, open_store
+from flask_paseto.stores.sqlalchemy.calls import CONNECTIONS
 
 from .postgresql import PASSWORD, Server, other, shared, until
 from .stores import (
@@ -361,6 +362,37 @@ def test_a_slow_server_is_an_outage_and_does_not_go_on(
     assert store.check_token(ref(session)) is Verdict.LIVE
 
 
+@pytest.mark.requirement("REV-2")
+def test_a_call_that_is_interrupted_leaves_no_answer_behind(
+    server: Server, store: Any
+) -> None:
+    """As when a worker is told to end: its connection goes to nobody else."""
+    patient = opened(server.url(database=server.database), 20)
+    live, revoked = (login(patient, new_subject()) for _ in range(2))
+    patient.revoke_session(revoked.session_id, reason="logout")
+
+    def interrupt(*_: object) -> None:
+        raise SystemExit
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        with closing(server.admin(server.database)) as admin:
+            admin.execute("BEGIN")
+            admin.execute("LOCK TABLE paseto_sessions IN ACCESS EXCLUSIVE MODE")
+            signal.setitimer(signal.ITIMER_REAL, 0.3)
+            with pytest.raises(SystemExit):
+                patient.check_token(ref(live))
+            admin.execute("ROLLBACK")
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+    for _ in range(CONNECTIONS + 1):
+        assert patient.check_token(ref(revoked)) is Verdict.REVOKED
+        assert patient.check_token(ref(live)) is Verdict.LIVE
+    patient.close()
+
+
 def test_a_server_that_is_read_only_takes_no_writes(server: Server, store: Any) -> None:
     session = login(store, new_subject())
     name = server.database
@@ -551,6 +583,37 @@ def test_a_consumer_that_waited_sees_what_was_revoked_meanwhile(
     patient.close()
 
 
+@pytest.mark.requirement("ROT-1")
+def test_who_waited_is_answered_whatever_isolation_is_the_default(
+    server: Server, store: Any
+) -> None:
+    """Above READ COMMITTED the row that was waited for would be an error."""
+    change = f"ALTER DATABASE {server.database} {{}} default_transaction_isolation {{}}"
+    server.ask(change.format("SET", "= 'serializable'"))
+    patient = opened(server.url(database=server.database), 20)
+    session = login(patient, new_subject())
+    sid, jti = session.session_id, first(session).jti
+    with closing(server.admin(server.database)) as admin, ThreadPoolExecutor(1) as pool:
+        admin.execute("BEGIN")
+        admin.execute("UPDATE paseto_sessions SET client = '' WHERE sid = %s", [sid])
+        waiting = pool.submit(
+            patient.consume, sid, jti, step(session.subject), grace=GRACE
+        )
+        until(
+            lambda: server.ask(
+                "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+            ),
+            "the wait for the lock",
+        )
+        admin.execute("COMMIT")
+        answer = waiting.result()
+
+    assert answer.verdict is Verdict.WON
+    assert answer.session.client == ""
+    patient.close()
+    server.ask(change.format("RESET", ""))
+
+
 def test_all_who_log_a_subject_out_at_once_are_answered(server: Server) -> None:
     store = opened(server.url(database=server.database), 20)
     store.create()
@@ -590,6 +653,18 @@ def test_a_late_connection_that_failed_is_opened_anew(
     assert_unavailable(lambda: store.session(""))
     store.close()
     server.kill()
+
+
+def test_what_failed_to_open_is_not_handed_to_the_next_call(
+    server: Server, store: Any
+) -> None:
+    patient = opened(server.url(database=server.database), 20)
+    failed: Future[Any] = Future()
+    failed.set_exception(OSError())
+    patient._caller.process.pool._late.append(failed)
+
+    assert works(patient)
+    patient.close()
 
 
 def test_a_late_connection_is_used_by_the_next_call(server: Server) -> None:

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
@@ -146,8 +147,13 @@ def test_a_missing_driver_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "s3cret" not in str(refused.value)
 
 
-def test_opening_a_store_makes_no_file(path: Path, url: str) -> None:
+def test_neither_opening_a_store_nor_asking_it_makes_a_file(
+    path: Path, url: str
+) -> None:
     store = opened(url)
+    assert not path.exists()
+    with pytest.raises(ConfigurationError, match=f"no such file.*{INIT}"):
+        store.session("")
     store.close()
 
     assert not path.exists()
@@ -485,6 +491,21 @@ def test_the_log_of_the_engine_shows_no_row_and_no_parameter(
     assert session.session_id not in caplog.text
 
 
+def test_the_log_of_the_engine_never_shows_a_parameter(
+    database: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its own logger tells of statements, for whoever wants them, and of no more."""
+    caplog.set_level(logging.INFO, "sqlalchemy.engine.Engine.paseto")
+    store = opened(database)
+    store.create()
+    session = login(store, "alice-secret")
+    store.close()
+
+    assert "INSERT INTO paseto_sessions" in caplog.text
+    assert "alice-secret" not in caplog.text
+    assert session.session_id not in caplog.text
+
+
 # Beside others
 
 
@@ -786,6 +807,35 @@ def test_a_locked_file_is_an_outage_for_writers_alone(
 
         other.execute("ROLLBACK")
     assert hasty.revoke_session(session.session_id, reason="x") is True
+
+
+@pytest.mark.requirement("ROT-1")
+def test_who_waited_for_a_file_reads_what_was_written_meanwhile(
+    url: str, path: Path
+) -> None:
+    """A transaction that begins with a look would be refused at its first change."""
+    patient = opened(url)
+    patient.create()
+    session = login(patient, new_subject())
+    sid, jti = session.session_id, first(session).jti
+    writing = patient._caller.process.writing
+    with (
+        closing(sqlite3.connect(path, isolation_level=None)) as other,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        other.execute("BEGIN IMMEDIATE")
+        other.execute("UPDATE paseto_sessions SET client = ''")
+        waiting = pool.submit(
+            patient.consume, sid, jti, step(session.subject), grace=10 * SECOND
+        )
+        postgresql.until(writing.locked, "the wait for the lock")
+        time.sleep(0.2)
+        other.execute("COMMIT")
+        answer = waiting.result(60)
+
+    assert answer.verdict is Verdict.WON
+    assert answer.session.client == ""
+    patient.close()
 
 
 def test_a_thread_that_writes_for_long_is_an_outage_for_others(

@@ -22,6 +22,10 @@ MAX_SIZE = 8_000_000  # bytes, of some ten thousand keys
 Signature = tuple[int, ...] | None
 
 
+class MissingFile(ValueError):
+    """There is no such file."""
+
+
 class OlderFile(ValueError):
     """The file is an older version of one that was there."""
 
@@ -74,6 +78,8 @@ def _read_private(path: Path) -> bytes:
             if status.st_uid not in (0, os.geteuid(), os.stat(path.parent).st_uid):
                 raise ValueError("belongs to another user than its folder does")
             raw = file.read(MAX_SIZE + 1)
+    except FileNotFoundError as fault:
+        raise MissingFile(f"cannot be read: {fault.strerror}") from None
     except OSError as fault:
         raise ValueError(f"cannot be read: {fault.strerror}") from None
     if len(raw) > MAX_SIZE:
@@ -105,6 +111,12 @@ def _lock_path(path: Path) -> Path:
     return path.with_name(path.name + ".lock")
 
 
+def _open_lock(path: Path) -> int:
+    """Open the lock, and no link in its place: root gives away what it finds there."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+    return os.open(_lock_path(path), flags, 0o600)
+
+
 def _read_mark(path: Path) -> int:
     """Return the version that was written here last, 0 where that is not known."""
     try:
@@ -125,11 +137,11 @@ def locked(path: Path) -> Iterator[None]:
         import fcntl
     except ImportError:
         raise ValueError("cannot be changed on this system: it has no flock") from None
-    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
     with ExitStack() as held:
         try:
-            descriptor = os.open(_lock_path(path), flags, 0o600)
+            descriptor = _open_lock(path)
             held.callback(os.close, descriptor)
+            _keep_owner(path, descriptor)  # also where nothing will be written
             fcntl.flock(descriptor, fcntl.LOCK_EX)
         except OSError as fault:
             raise ValueError(f"cannot be changed: {fault.strerror}") from None
@@ -183,7 +195,7 @@ def _sync_folder(folder: Path) -> None:
 
 
 def _write_mark(path: Path, version: int) -> None:
-    descriptor = os.open(_lock_path(path), os.O_WRONLY | os.O_CREAT, 0o600)
+    descriptor = _open_lock(path)
     try:
         _keep_owner(path, descriptor)
         os.pwrite(descriptor, f"{version:020d}".encode(), 0)

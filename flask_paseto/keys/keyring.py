@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 
 from .entries import KeyState, RingDocument, RingEntry, read_paserk
-from .file import locked, read_document, read_for_restore, write_file
+from .file import MissingFile, locked, read_document, read_for_restore, write_file
 from .material import as_paserk
 from .paserk import generate_key, is_wrapped, parse_paserk, unwrap_paserk, wrap_key
 from .ring import Purpose, RingKey
@@ -198,6 +198,7 @@ class Keyring:
         Args:
             above: A version that running workers have seen.
         """
+        self._refuse_missing()
         with _naming(self.path), locked(self.path):
             document, newest = read_for_restore(self.path)
             version = max(document.version, newest, above) + 1
@@ -223,6 +224,8 @@ class Keyring:
         missing_ok: bool = True,
     ) -> RingDocument:
         """Return the document after a step, which is then in the file."""
+        if not missing_ok:
+            self._refuse_missing()
         with ExitStack() as held:
             with _naming(self.path):
                 held.enter_context(locked(self.path))
@@ -234,6 +237,11 @@ class Keyring:
                 with _naming(self.path):
                     write_file(self.path, after)
         return after
+
+    def _refuse_missing(self) -> None:
+        """Refuse a ring that is not there, before a lock is left beside nothing."""
+        with _naming(self.path):
+            read_for_restore(self.path)
 
     def _promoted(
         self, document: RingDocument, key_id: str, *, force: bool
@@ -308,8 +316,11 @@ def _kind_of(
 
 @contextmanager
 def _naming(path: Path) -> Iterator[None]:
-    """Name the file in what is wrong with it."""
+    """Name the file in what is wrong with it, and how to make one that is missing."""
     try:
         yield
+    except MissingFile as fault:
+        hint = f"to make a ring: flask paseto keys rotate --keyring {path}"
+        raise ValueError(f"{path} {fault}; {hint}") from None
     except ValueError as fault:
         raise ValueError(f"{path} {fault}") from None

@@ -107,6 +107,12 @@ class Refreshed(Generic[T]):
             return None
         return kept.value
 
+    def freshen(self) -> None:
+        """Begin to fetch, without a wait, where `current` would."""
+        now, kept = self._ticks(), self._kept
+        if kept is None or now >= kept.early:
+            self._attempt(now, out_of_turn=False)
+
     def begin(self) -> None:
         """Fetch out of turn without a wait, unless there was an attempt just now."""
         self._attempt(self._ticks(), out_of_turn=True)

@@ -82,6 +82,10 @@ class RemoteKeys:
         found = self._kept.current()
         return () if found is None else found.keys
 
+    def freshen(self) -> None:
+        """Begin to fetch the keys anew if they grow old, without a wait."""
+        self._kept.freshen()
+
     def seek(self, key_id: str) -> None:
         """Begin to look whether there are new keys, for an id that can be one's."""
         if _KEY_ID.fullmatch(key_id):

@@ -46,6 +46,10 @@ class ForeignKeys(Protocol):
         """Return the keys as they are now; the same object until something changed."""
 
     @abstractmethod
+    def freshen(self) -> None:
+        """Begin to fetch the keys anew if they grow old, without a wait."""
+
+    @abstractmethod
     def seek(self, key_id: str) -> None:
         """Begin to look for a key, without a wait."""
 
@@ -84,6 +88,9 @@ class JoinedKeys:
     def current(self) -> KeyRing:
         """Return the joined ring, new when one of its parts is."""
         own = self._own.current()
+        if len(self._foreign) > 1:
+            for each in self._foreign:
+                each.freshen()  # all at once, as in `find`
         sets = [each.current() for each in self._foreign]
         parts, joined = self._last
         if len(parts) != len(sets) + 1 or any(

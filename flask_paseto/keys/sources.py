@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from .entries import build_ring, parse_document
-from .file import FileKeys, refuse_issuer, refuse_older, refuse_purpose
+from .file import FileKeys, MissingFile, refuse_issuer, refuse_older, refuse_purpose
 from .loader import KeyLoader, LoadedKeys
 from .remote import RemoteKeys
 from .ring import KEY_SETTINGS, KeyRing, Purpose, RingKey
@@ -103,7 +103,8 @@ def _from_file(
             purpose=options.purpose,
         )
     except ValueError as fault:
-        hint = "" if path.exists() else f"; flask paseto keys rotate --keyring {path}"
+        missing = isinstance(fault, MissingFile)
+        hint = f"; flask paseto keys rotate --keyring {path}" if missing else ""
         faults.append(f"PASETO_KEYRING ({path}) {fault}{hint}")
         return FixedKeys(KeyRing.of())
 

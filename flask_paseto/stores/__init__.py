@@ -77,7 +77,8 @@ class Store(Protocol):
     Times are microseconds (see `values`), and what counts is the store's own clock.
     A store that cannot answer in time raises `StoreUnavailable` and never an
     exception of its driver. A call may be repeated after a lost answer; nothing here
-    gives a second yes for that.
+    gives a second yes for that. What is damaged counts as missing, with an error in
+    the log; a damaged entry of what is revoked goes on refusing.
     """
 
     @abstractmethod

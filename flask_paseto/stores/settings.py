@@ -58,7 +58,7 @@ def within(
         zero = "0, or " if or_none else ""
         raise ValueError(
             f"{name} must be {zero}from {least.total_seconds():g} to "
-            f"{most.total_seconds():g} seconds"
+            f"{most.total_seconds():.15g} seconds"
         )
 
     return read

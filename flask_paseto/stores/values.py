@@ -97,7 +97,10 @@ class Verdict(StrEnum):
     REVOKED = "revoked"
     """The token, its session or its subject was revoked before."""
     MISSING = "missing"
-    """There is no such session for this subject; a store that lost data refuses."""
+    """There is no such session for this subject, or its row is damaged.
+
+    A store that lost data refuses.
+    """
     EXPIRED = "expired"
     """The session was idle for too long, or is too old."""
 

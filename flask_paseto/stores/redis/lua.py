@@ -42,9 +42,24 @@ local function lost()
   return redis.error_reply('{LOST} there is no marker of the incarnation')
 end
 
-local function get(key)
+-- What an entry is made of: texts, numbers (no NaN), a time or none, a time.
+local ROW, DENIED, CUT = 'snnnnsssnnss', 'nts', 'dnts'
+local function fits(value, kind)
+  if kind == 'n' then return type(value) == 'number' and value == value end
+  if type(value) ~= 'string' then return false end
+  return kind == 's' or kind == 't' and value == '' or tonumber(value) ~= nil
+end
+
+-- An entry; nil where there is none, false for one that is damaged, which refuses.
+local function get(key, form)
   local found = redis.call('GET', key)
-  return found and cmsgpack.unpack(found)
+  if not found then return nil end
+  local good, entry = pcall(cmsgpack.unpack, found)
+  if not good or type(entry) ~= 'table' or #entry ~= #form then return false end
+  for i = 1, #form do
+    if not fits(entry[i], string.sub(form, i, i)) then return false end
+  end
+  return entry
 end
 
 local function lasts(till) return till == '' or tonumber(till) > now end
@@ -80,7 +95,7 @@ local function save(key, row)
 end
 
 local function standing(row)
-  if not row then return 'missing' end
+  if not row then return row == false and 'damaged' or 'missing' end
   if row[REVOKED] > 0 then return 'revoked' end
   return ends(row) <= now and 'expired' or 'live'
 end
@@ -104,23 +119,21 @@ local function place(row, jti, grace, proposed)
   return 'reused'
 end
 
-local function denied(key)
-  local entry = get(key)
-  return entry and lasts(entry[2])
-end
-
 -- KEYS: marker, token, session or cut-off. ARGV: '1' if it is known to be revoked
 -- already, 'session' or 'single' or 'token', subject, iat.
 local function judge()
   local row
   if ARGV[2] == 'session' then
-    row = get(KEYS[3])
+    row = get(KEYS[3], ROW)
     if row and row[SUBJECT] ~= ARGV[3] then row = nil end
   end
-  if ARGV[1] == '1' or denied(KEYS[2]) then return 'revoked', row end
+  local entry = get(KEYS[2], DENIED)
+  if entry == false then return 'damaged' end
+  if ARGV[1] == '1' or entry and lasts(entry[2]) then return 'revoked', row end
   if ARGV[2] == 'session' then return standing(row), row end
   if ARGV[2] == 'token' then return 'live' end
-  local cut = get(KEYS[3])
+  local cut = get(KEYS[3], CUT)
+  if cut == false then return 'damaged' end
   if not cut or not lasts(cut[3]) or tonumber(ARGV[4]) > tonumber(cut[1]) then
     return 'live'
   end

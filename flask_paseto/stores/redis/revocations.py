@@ -8,7 +8,8 @@ from .lua import script
 REVOKE_TOKEN = script(
     """
 trim(KEYS[3], ARGV[4])
-local entry = get(KEYS[2])
+local entry = get(KEYS[2], DENIED)
+if entry == false then entry = {0, '', ''} end -- revoked for ever
 local fresh = not (entry and lasts(entry[2]))
 local till = ARGV[3]
 if not fresh then
@@ -32,8 +33,13 @@ return fresh and 1 or 0
 REVOKE_SESSION = script(
     """
 trim(KEYS[3], ARGV[3])
-local row = get(KEYS[2])
-if standing(row) ~= 'live' then
+local row = get(KEYS[2], ROW)
+local verdict = standing(row)
+if verdict == 'damaged' then -- it refuses; let the snapshots know
+  redis.call('ZADD', KEYS[3], text(now), 's:' .. ARGV[1])
+  return 1
+end
+if verdict ~= 'live' then
   settle(KEYS[4])
   return 0
 end
@@ -47,18 +53,22 @@ return 1
 REVOKE_SUBJECT = script(
     """
 trim(KEYS[4], ARGV[6])
-local ended, gone = {}, {}
+local ended, gone, damaged = {}, {}, {}
 for _, sid in ipairs(redis.call('ZRANGE', KEYS[3], 0, -1)) do
-  local row = get(ARGV[6] .. 's:' .. sid)
-  if not row then
+  local row = get(ARGV[6] .. 's:' .. sid, ROW)
+  local verdict = standing(row)
+  if verdict == 'missing' then
     gone[#gone + 1] = sid
-  elseif sid ~= ARGV[5] and standing(row) == 'live' then
+  elseif verdict == 'damaged' then
+    damaged[#damaged + 1] = sid
+  elseif sid ~= ARGV[5] and verdict == 'live' then
     ended[#ended + 1] = {sid, row}
   end
 end
 local cut, till = ARGV[3], ARGV[4]
 if tonumber(cut) < now then cut = text(now) end
-local before = get(KEYS[2])
+local before = get(KEYS[2], CUT)
+if before == false then before = {'0', 0, ''} end
 if before then
   if tonumber(before[1]) > tonumber(cut) then cut = before[1] end
   if before[3] == '' or till == '' then
@@ -72,6 +82,8 @@ put(KEYS[2], {cut, now, till, ARGV[2]}, till)
 for _, one in ipairs(ended) do
   revoke(ARGV[6] .. 's:' .. one[1], one[2], KEYS[4], one[1], ARGV[2])
 end
+-- They refuse as it is; let the snapshots know.
+for _, sid in ipairs(damaged) do redis.call('ZADD', KEYS[4], text(now), 's:' .. sid) end
 for _, sid in ipairs(gone) do redis.call('ZREM', KEYS[3], sid) end
 return #ended
 """
@@ -85,10 +97,14 @@ CHANGES = script(
 local markers, entries, left = {}, {}, tonumber(ARGV[3])
 
 local function tell(prefix, member)
-  local entry = get(prefix .. member)
-  if not entry then return end
   local kind = string.sub(member, 1, 1)
-  if kind == 't' and lasts(entry[2]) then
+  local form = kind == 't' and DENIED or kind == 'x' and CUT or ROW
+  local entry = get(prefix .. member, form)
+  if entry == nil then return end
+  if entry == false then -- what is damaged was revoked, nobody knows until when
+    local cut = kind == 'x' and text(now) or nil
+    entries[#entries + 1] = {member, now, '', '', cut}
+  elseif kind == 't' and lasts(entry[2]) then
     entries[#entries + 1] = {member, entry[1], entry[2], entry[3]}
   elseif kind == 'x' and lasts(entry[3]) then
     entries[#entries + 1] = {member, entry[2], entry[3], entry[4], entry[1]}

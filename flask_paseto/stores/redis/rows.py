@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from ..damage import intact, note_damage, texts
 from ..values import Answer, CutOff, Issued, NewSession, Revoked, Session, Verdict
 
 # A subject may have lone surrogates: a JSON text can.
@@ -93,8 +94,8 @@ def _issued(jti: bytes, found: bytes) -> Issued | None:
         expires_at=expires_at,
         access_jti=access_jti,
         access_expires_at=access_end,
-        scopes=None if scopes is None else tuple(scopes),
-        audience=tuple(audience),
+        scopes=None if scopes is None else texts(scopes),
+        audience=texts(audience),
         data=data,
     )
 
@@ -105,13 +106,17 @@ def meta_text(session: NewSession) -> str:
     return json.dumps(fields, separators=(",", ":"))
 
 
-def read_row(session_id: str, row: list[Any]) -> Session:
-    """Return the row of a session from its array."""
+def read_row(session_id: bytes | str, row: Any) -> Session | None:
+    """Return the row of a session from its array, None for one that is damaged."""
+    return intact(lambda: _read_row(session_id, row))
+
+
+def _read_row(session_id: bytes | str, row: Any) -> Session:
     subject, idle, lifetime, opened, used, jti, issued = row[:7]
     previous, rotated, revoked, reason, meta = row[7:]
     auth_time, client, address = json.loads(meta)
     return Session(
-        session_id=session_id,
+        session_id=session_id if isinstance(session_id, str) else unpack(session_id),
         subject=unpack(subject),
         idle=idle,
         lifetime=lifetime,
@@ -132,15 +137,31 @@ def read_row(session_id: str, row: list[Any]) -> Session:
 
 def read_answer(session_id: str, reply: list[Any]) -> Answer:
     """Return a verdict and the row, if there is one."""
-    verdict, row = reply
-    found = None if row is None else read_row(session_id, row)
-    return Answer(Verdict(unpack(verdict)), found)
+    said, row = reply
+    verdict = read_verdict(said)
+    if row is None:
+        return Answer(verdict)
+    found = read_row(session_id, row)
+    return Answer(Verdict.MISSING if found is None else verdict, found)
+
+
+def read_verdict(found: bytes) -> Verdict:
+    """Return what a script said; of something damaged, that it is missing."""
+    return note_damage() if found == b"damaged" else Verdict(unpack(found))
+
+
+def _text(value: bytes) -> str:
+    """Return the text of bytes; of damaged ones, a name that no token has."""
+    try:
+        return unpack(value)
+    except UnicodeDecodeError:
+        return value.decode("utf-8", "replace")
 
 
 def read_change(entry: list[Any]) -> Revoked | CutOff:
     """Return what was revoked, and whether it is a subject by its type."""
     member, at, until, reason = entry[:4]
-    name, why = unpack(member)[2:], unpack(reason)
+    name, why = _text(member)[2:], _text(reason)
     if len(entry) > 4:
         return CutOff(
             subject=name, cut_off=int(entry[4]), at=at, until=_until(until), reason=why

@@ -8,15 +8,24 @@ from .lua import script
 # Reading goes on when the memory is full.
 CHECK = script("return (judge())", flags="allow-oom")
 
-SESSION = script("return get(KEYS[2])", flags="allow-oom")
+SESSION = script(
+    """
+local row = get(KEYS[2], ROW)
+if row == false then return 'damaged' end
+return row
+""",
+    flags="allow-oom",
+)
 
 # KEYS: marker, list. ARGV: prefix.
 LIST = script(
     """
 local rows = {}
 for _, sid in ipairs(redis.call('ZRANGE', KEYS[2], 0, -1)) do
-  local row = get(ARGV[1] .. 's:' .. sid)
-  if standing(row) == 'live' then rows[#rows + 1] = {sid, row} end
+  local row = get(ARGV[1] .. 's:' .. sid, ROW)
+  local verdict = standing(row)
+  if verdict == 'live' then rows[#rows + 1] = {sid, row} end
+  if verdict == 'damaged' then rows[#rows + 1] = {sid, verdict} end
 end
 return rows
 """,
@@ -47,7 +56,7 @@ return 1
 # KEYS: marker, row, settled. ARGV: jti, issued.
 ATTACH = script(
     """
-local row = get(KEYS[2])
+local row = get(KEYS[2], ROW)
 if standing(row) ~= 'live' or (row[ISSUED] ~= '' and row[JTI] ~= ARGV[1]) then
   settle(KEYS[3])
   return 0
@@ -84,7 +93,7 @@ return {{verdict, row}}
 # prefix, '1' if reuse ends the session.
 CONSUME = script(
     f"""
-local row = get(KEYS[2])
+local row = get(KEYS[2], ROW)
 local verdict = standing(row)
 if verdict ~= 'live' then
   settle(KEYS[4])

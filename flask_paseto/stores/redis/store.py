@@ -30,6 +30,7 @@ from .rows import (
     meta_text,
     read_answer,
     read_row,
+    read_verdict,
     until_text,
 )
 
@@ -83,7 +84,7 @@ class RedisStore:
         """Say whether a token, its session or its subject is revoked."""
         bucket, keys, args = self._question(token)
         reply = self._caller.run(bucket, scripts.CHECK, keys, args, wait=False)
-        return Verdict(reply.decode())
+        return read_verdict(reply)
 
     def check_refresh(self, token: TokenRef, *, grace: int) -> Answer:
         """Say what a refresh token is to its session; one that is reused ends it."""
@@ -191,7 +192,8 @@ class RedisStore:
             [keys.prefix],
             wait=False,
         )
-        rows = (read_row(sid.decode(), row) for sid, row in found)
+        read = (read_row(sid, row) for sid, row in found)
+        rows = (row for row in read if row is not None)
         return tuple(sorted(rows, key=lambda row: row.opened_at, reverse=True))
 
     def changes(self, since: str | None, *, horizon: int) -> Changes:
@@ -258,7 +260,7 @@ class RedisStore:
             [0, "token"],
             wait=False,
         )
-        return bool(reply == b"revoked")
+        return bool(reply != b"live")
 
     def _part(self, pull: Pull, horizon: int) -> Changes:
         def ask(pool: Pool, buckets: list[str]) -> tuple[Pull, list[Any]]:

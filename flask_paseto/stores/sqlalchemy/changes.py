@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import (
     BigInteger,
@@ -15,6 +15,7 @@ from sqlalchemy import (
     Select,
     Subquery,
     and_,
+    case,
     cast,
     literal,
     null,
@@ -28,8 +29,13 @@ from ..values import MARGIN, OVERLAP, Changes, CutOff, Revoked
 from .schema import Name, cut_offs, schema, sessions, tokens
 from .statements import Statements, micros, name
 
+_T = TypeVar("_T")
+
 # How many entries one part has at most.
 PART = 2000
+
+# Beyond all times that a store writes.
+_NEVER = 2**62
 
 _TOKENS, _SESSIONS, _CUT_OFFS = range(3)
 _BEGINNING = _TOKENS - 1
@@ -92,7 +98,12 @@ def build_pull(statements: Statements) -> Select[Any]:
             sessions,
             sessions.c.sid,
             sessions.c.revoked_at,
-            sessions.c.expires_at + MARGIN,
+            # A text in its place, which SQLite takes, is larger than any number: what
+            # is damaged is revoked for ever.
+            case(
+                (sessions.c.expires_at > _NEVER, null()),
+                else_=sessions.c.expires_at + MARGIN,
+            ),
             nothing,
             recent,
         ),
@@ -164,14 +175,20 @@ def _arm(
 
 
 def _revoked(row: Row[Any]) -> Revoked:
-    return Revoked(id=row.id, at=row.at, until=row.until, reason=row.reason)
+    at, until = _time(row.at, row.now), _time(row.until, None)
+    return Revoked(id=row.id, at=at, until=until, reason=row.reason)
 
 
 def _cut_off(row: Row[Any]) -> CutOff:
     return CutOff(
         subject=row.id,
-        cut_off=row.cut_off,
-        at=row.at,
-        until=row.until,
+        cut_off=_time(row.cut_off, row.now),
+        at=_time(row.at, row.now),
+        until=_time(row.until, None),
         reason=row.reason,
     )
+
+
+def _time(found: Any, otherwise: _T) -> int | _T:
+    """Return a time; SQLite takes any value, and what is damaged refuses on."""
+    return found if type(found) is int else otherwise

@@ -67,7 +67,9 @@ class PostgresqlStore(SqlStore):
             otherwise=Verdict.REUSED.value,
         )
         if not found:
-            return Answer(self.check_token(token))
+            verdict = self.check_token(token)
+            damaged = token.session_id is not None and verdict is Verdict.LIVE
+            return Answer(Verdict.MISSING if damaged else verdict)
         row, before, verdict = found
         if verdict is Verdict.CURRENT:
             return Answer(verdict, rules.touched(before, row.now))
@@ -107,7 +109,10 @@ class PostgresqlStore(SqlStore):
     def _swap(
         self, statement: Select[Any], **values: Any
     ) -> tuple[Row[Any], Session, Verdict] | None:
-        """Return the row before, and the verdict that changed it or did not."""
+        """Return the row before, and the verdict that changed it or did not.
+
+        None if there is no such row, or just a damaged one.
+        """
 
         def work(connection: Connection) -> tuple[Row[Any], Session, Verdict] | None:
             found = self._ask(connection, statement, **values)
@@ -116,7 +121,8 @@ class PostgresqlStore(SqlStore):
             row, verdict = found[0], Verdict(found[0].verdict)
             if row.changed != (verdict in {Verdict.CURRENT, Verdict.REUSED}):
                 raise SQLAlchemyError("the row was not changed as it was judged")
-            return row, read_session(row), verdict
+            before = read_session(row)
+            return None if before is None else (row, before, verdict)
 
         return self._write(work)
 

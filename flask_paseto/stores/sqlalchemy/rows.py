@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import Row
 
+from ..damage import intact, note_damage, texts
 from ..values import Issued, Session, Verdict
 
 ISSUED = (
@@ -37,8 +38,12 @@ def write_issued(issued: Issued | None) -> dict[str, Any]:
     }
 
 
-def read_session(row: Row[Any]) -> Session:
-    """Return the session of a row."""
+def read_session(row: Row[Any]) -> Session | None:
+    """Return the session of a row, None for a row that is damaged."""
+    return intact(lambda: _read_session(row))
+
+
+def _read_session(row: Row[Any]) -> Session:
     return Session(
         session_id=row.sid,
         subject=row.subject,
@@ -68,8 +73,10 @@ def read_standing(row: Row[Any]) -> Verdict:
         return Verdict.MISSING
     if row.revoked_at is not None:
         return Verdict.REVOKED
-    ends_at: int = min(row.idle_expires_at, row.expires_at)
-    return Verdict.EXPIRED if ends_at <= now else Verdict.LIVE
+    ends = row.idle_expires_at, row.expires_at
+    if not all(type(end) is int for end in ends):  # SQLite takes any value
+        return note_damage()
+    return Verdict.EXPIRED if min(ends) <= now else Verdict.LIVE
 
 
 def _read_issued(row: Row[Any]) -> Issued | None:
@@ -81,7 +88,7 @@ def _read_issued(row: Row[Any]) -> Issued | None:
         expires_at=row.issued_expires_at,
         access_jti=row.access_jti,
         access_expires_at=row.access_expires_at,
-        scopes=None if row.scopes is None else tuple(json.loads(row.scopes)),
-        audience=tuple(json.loads(row.audience)) if row.audience else (),
+        scopes=None if row.scopes is None else texts(row.scopes),
+        audience=texts(row.audience) if row.audience else (),
         data=row.data,
     )

@@ -61,8 +61,8 @@ class Name(TypeDecorator[str]):
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> str | None:
         """Return what was given."""
-        if value is None or "\\" not in value:
-            return value
+        if not isinstance(value, str) or "\\" not in value:
+            return value  # SQLite takes bytes for a text: whoever reads it refuses
         return _ESCAPED.sub(lambda found: chr(int(found[1], 16)), value)
 
 

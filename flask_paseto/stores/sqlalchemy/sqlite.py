@@ -100,8 +100,10 @@ class SqliteStore(SqlStore):
         def work(connection: Connection) -> Answer:
             standing = self._standing(connection, token)
             row = self._find(connection, token.session_id, token.subject)
-            if standing is not Verdict.LIVE or row is None:
+            if standing is not Verdict.LIVE:
                 return Answer(standing, row)
+            if row is None:
+                return Answer(Verdict.MISSING)  # damaged
             now = _now()
             verdict = rules.place(row, token.jti, now, grace=grace)
             if verdict is Verdict.CURRENT:

@@ -131,7 +131,8 @@ class SqlStore:
         found = self._caller.run(
             lambda on: self._ask(on, self._statements.list_sessions, subject=subject)
         )
-        return tuple(read_session(row) for row in found)
+        rows = (read_session(row) for row in found)
+        return tuple(row for row in rows if row is not None)
 
     def changes(self, since: str | None, *, horizon: int) -> Changes:
         """Return what was revoked since a cursor, or everything, in parts."""
