@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from .claims import REFRESH, Claims
@@ -95,16 +95,9 @@ def new_membership(state: State, session_id: str, now: datetime) -> Membership:
     return Membership(
         session_id=session_id,
         opens=True,
-        ends_at=_after(now, config.session_lifetime),
-        idle_ends_at=_after(now, min(config.session_idle, config.session_lifetime)),
+        ends_at=now + config.session_lifetime,
+        idle_ends_at=now + min(config.session_idle, config.session_lifetime),
     )
-
-
-def _after(now: datetime, span: timedelta) -> datetime:
-    try:
-        return now + span
-    except OverflowError:
-        return datetime.max.replace(tzinfo=UTC)
 
 
 def membership_of(row: Session) -> Membership:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from flask_paseto import ConfigurationError, RevokedToken
-from flask_paseto.errors import StoreUnavailable
+from flask_paseto.errors import StoreFault
 from flask_paseto.stores import NewSession, Verdict, id_bucket, new_id, subject_bucket
 from flask_paseto.stores.redis.rows import Keys
 
@@ -284,12 +284,12 @@ def test_a_name_that_is_no_text_is_told_as_one_that_no_token_has(redis: Any) -> 
     assert "\ufffd" + jti in snapshot.tokens
 
 
-def test_a_list_that_is_none_is_an_outage_at_the_first_use_too(redis: Any) -> None:
+def test_a_list_of_redis_that_is_none_is_a_fault_of_the_store(redis: Any) -> None:
     subject = new_subject()
     spoil_key(Keys(subject_bucket(subject)).sessions(subject), b"no list")
     fresh = opened(valkey.shared().url)
     for store in (redis, fresh):
-        with pytest.raises(StoreUnavailable):
+        with pytest.raises(StoreFault, match="of its own"):
             store.list_sessions(subject)
     fresh.close()
 

@@ -61,7 +61,6 @@ _PASSING_TEXTS = (
     "MISCONF ",
     "NOREPLICAS ",
     "UNBLOCKED ",
-    "WRONGTYPE ",  # a list is damaged; rows that are refuse
     "Script attempted to access a non local key",  # the slot was moved just then
 )
 
