@@ -561,6 +561,7 @@ store.close()
 """
 
 
+@pytest.mark.drill
 @pytest.mark.requirement("ROT-1")
 @pytest.mark.parametrize("grace", [0, 60 * SECOND], ids=["no grace", "grace"])
 def test_processes_that_consume_one_token_commit_one_successor(
