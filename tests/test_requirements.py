@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import re
+import ast
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -62,10 +63,15 @@ REQUIREMENTS = [
 ]
 
 
-def named(path: Path) -> set[str]:
-    """Return the ids in the `requirement` markers of a file."""
-    marks = re.findall(r"\.requirement\(([^)]*)\)", path.read_text("utf-8"))
-    return {found for mark in marks for found in re.findall(r'"([^"]+)"', mark)}
+def named(path: Path) -> Iterator[str]:
+    """Give the ids in the `requirement` markers of a file."""
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        match node:
+            case ast.Call(func=ast.Attribute(attr="requirement"), args=args):
+                for argument in args:
+                    assert isinstance(argument, ast.Constant), path.name
+                    assert isinstance(argument.value, str), path.name
+                    yield argument.value
 
 
 @pytest.fixture(scope="module")
